@@ -1,0 +1,250 @@
+"""All settings. Differences between machines come from the environment, read by django-environ."""
+
+from pathlib import Path
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+
+from clinic_booking import local
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+# Development is the default, so that a clone runs; production sets ENVIRONMENT=production.
+ENVIRONMENT = env.str("ENVIRONMENT", "development")
+PRODUCTION = ENVIRONMENT == "production"
+DEBUG = env.bool("DEBUG", False)
+
+
+def required_in_production(name: str, default: str) -> str:
+    value = env.str(name, "" if PRODUCTION else default)
+    if PRODUCTION and not value:
+        raise ImproperlyConfigured(f"Set the environment variable {name}: production does not start without it.")
+    return value
+
+
+SECRET_KEY = required_in_production("SECRET_KEY", "development-only-key-never-used-in-production-4f1c0a7e")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.0.1", "localhost", "testserver"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SITE_URL = env.str("SITE_URL", "http://127.0.0.1:8000")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "csp",
+    "channels",
+    "procrastinate.contrib.django",
+    "clinic_booking",
+    "patients",
+    "scheduling",
+    "billing",
+]
+
+MIDDLEWARE = [
+    "clinic_booking.metrics.MetricsMiddleware",
+    "clinic_booking.middleware.request_id",
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "clinic_booking.middleware.admin_csp",
+    "clinic_booking.middleware.refuse_bad_input",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "clinic_booking.middleware.named_errors",
+]
+
+ROOT_URLCONF = "clinic_booking.urls"
+ASGI_APPLICATION = "clinic_booking.asgi.application"
+WSGI_APPLICATION = "clinic_booking.wsgi.application"
+AUTH_USER_MODEL = "clinic_booking.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL = reverse_lazy("login")
+LOGIN_REDIRECT_URL = reverse_lazy("home")
+LOGOUT_REDIRECT_URL = reverse_lazy("home")
+APPEND_SLASH = True
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "clinic_booking.context.site",
+            ],
+            "builtins": ["clinic_booking.templatetags.page"],
+        },
+    },
+]
+
+# -- Database, cache, sessions -------------------------------------------------------------------
+
+DATABASES = {"default": env.db_url_config(env.str("DATABASE_URL", "") or local.database_url())}
+DATABASES["default"] |= {
+    "CONN_MAX_AGE": None,
+    "CONN_HEALTH_CHECKS": True,
+    "DISABLE_SERVER_SIDE_CURSORS": True,
+    "OPTIONS": {
+        "application_name": env.str("APPLICATION_NAME", "clinic-booking"),
+        "server_side_binding": True,
+        "options": f"-c lock_timeout={env.int('LOCK_TIMEOUT_MS', 3000)}"
+        f" -c statement_timeout={env.int('STATEMENT_TIMEOUT_MS', 15000)}"
+        " -c idle_in_transaction_session_timeout=60000",
+        **DATABASES["default"].get("OPTIONS", {}),
+    },
+}
+
+REDIS_URL = env.str("REDIS_URL", "") or local.redis_url()
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        # A lost Redis costs speed, never a booking.
+        "OPTIONS": {"IGNORE_EXCEPTIONS": True, "SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 1},
+    }
+}
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_NAME = "__Host-session" if PRODUCTION else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if PRODUCTION else "csrftoken"
+CSRF_FAILURE_VIEW = "clinic_booking.errors.csrf_failure"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in {
+        "UserAttributeSimilarityValidator": {},
+        "MinimumLengthValidator": {"min_length": 12},
+        "CommonPasswordValidator": {},
+        "NumericPasswordValidator": {},
+    }.items()
+]
+
+# -- Language, time ------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en-sg"
+LANGUAGES = [("en-sg", "English (Singapore)")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["clinic_booking.formats"]
+TIME_ZONE = env.str("TIME_ZONE", "Asia/Singapore")
+USE_TZ = True
+
+# -- Static files --------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "clinic_booking.npm.NpmFinder",
+]
+NODE_MODULES = BASE_DIR / "node_modules"
+NPM_STATICFILES = {
+    "bootstrap": [
+        "dist/css/bootstrap.min.css",
+        "dist/css/bootstrap.min.css.map",
+        "dist/js/bootstrap.bundle.min.js",
+        "dist/js/bootstrap.bundle.min.js.map",
+    ],
+    "@event-calendar/build": [
+        "dist/event-calendar.min.css",
+        "dist/event-calendar.min.js",
+        "dist/event-calendar.min.js.map",
+    ],
+    "htmx.org": ["dist/htmx.min.js"],
+}
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+# Without collectstatic (demo, tests) the files come from the finders.
+SERVESTATIC_USE_FINDERS = not PRODUCTION
+SERVESTATIC_AUTOREFRESH = DEBUG
+
+# -- Payments (billing/gateway.py) ---------------------------------------------------------------
+
+STRIPE_SECRET_KEY = required_in_production("STRIPE_SECRET_KEY", "sk_test_local")
+STRIPE_PUBLISHABLE_KEY = required_in_production("STRIPE_PUBLISHABLE_KEY", "pk_test_local")
+# Several, separated by commas, while a secret is rolled.
+STRIPE_WEBHOOK_SECRETS = [s for s in required_in_production("STRIPE_WEBHOOK_SECRET", "whsec_local").split(",") if s]
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", "" if PRODUCTION else local.stripe_url()) or "https://api.stripe.com"
+STRIPE_REAL = STRIPE_API_BASE == "https://api.stripe.com"
+STRIPE_JS_URL = (
+    "https://js.stripe.com/endive/stripe.js" if STRIPE_REAL else f"{STRIPE_API_BASE}/endive/stripe.js"
+)
+CURRENCY = "sgd"
+
+# -- Mail ----------------------------------------------------------------------------------------
+
+vars().update(env.email_url("EMAIL_URL", default="consolemail://" if PRODUCTION else local.email_url()))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Harbour Clinics <no-reply@harbour-clinics.example>")
+
+# -- Security ------------------------------------------------------------------------------------
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # bytes; a larger body is answered 413
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+SECURE_SSL_REDIRECT = PRODUCTION
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 63072000 if PRODUCTION else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
+SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", PRODUCTION)
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "manifest-src": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # when set, /metrics wants "Authorization: Bearer …"
+
+# -- Logs: one JSON object a line, no personal data ----------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "clinic_booking.logs.JsonFormatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
+    "loggers": {
+        "django.server": {"handlers": ["console"], "propagate": False},
+        "django.request": {"level": "ERROR"},
+        "stripe": {"level": "WARNING"},
+        "procrastinate": {"level": "WARNING"},
+        "asyncio": {"level": "WARNING"},
+    },
+}
