@@ -1,0 +1,45 @@
+"""Publish and subscribe. An event and one job for each subscriber are written in the caller's transaction.
+
+Delivered at least once and in no promised order: every handler is safe to repeat (design §5).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+from clinic_booking.models import Event
+
+Handler = Callable[[Event], None]
+_subscribers: dict[str, dict[str, Handler]] = {}
+
+
+def subscribe(*topics: str) -> Callable[[Handler], Handler]:
+    """Register a handler; the name under which its jobs run is module.function."""
+
+    def register(handler: Handler) -> Handler:
+        for topic in topics:
+            _subscribers.setdefault(topic, {})[f"{handler.__module__}.{handler.__qualname__}"] = handler
+        return handler
+
+    return register
+
+
+def publish(topic: str, subject: str, data: dict[str, Any], *, clinic_id: int | None = None) -> Event:
+    """Write the event and its jobs. Refuses to run outside a transaction, because it would not be atomic.
+
+    `data` holds ids and codes, never names or contacts: the stream may leave the system.
+    """
+    from clinic_booking.jobs import deliver
+
+    if not connection.in_atomic_block:
+        raise RuntimeError("publish() needs the transaction of the change it tells about")
+    event = Event.objects.create(topic=topic, subject=subject, data=data, clinic_id=clinic_id)
+    if names := _subscribers.get(topic):
+        deliver.batch_defer(*({"event_id": event.pk, "subscriber": name} for name in names))
+    return event
+
+
+def handler(topic: str, name: str) -> Handler | None:
+    """The handler, or None where it was removed since the job was written."""
+    return _subscribers.get(topic, {}).get(name)

@@ -1,0 +1,63 @@
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class User(AbstractUser):
+    """Someone who can log in: a patient or a member of staff. What they may do is in `scheduling.Membership`."""
+
+
+class Event(models.Model):
+    """Something that happened. Append-only (a trigger refuses changes); written by `events.publish` alone."""
+
+    topic = models.CharField(_("topic"), max_length=40)
+    version = models.PositiveSmallIntegerField(_("payload version"), default=1)
+    subject = models.CharField(_("subject"), max_length=80, help_text=_("What it is about, as kind:id."))
+    clinic_id = models.BigIntegerField(_("clinic"), null=True)
+    data = models.JSONField(_("data"), default=dict)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        indexes = [
+            models.Index(fields=["topic", "clinic_id"], name="event_topic_clinic"),
+            models.Index(fields=["subject"], name="event_subject"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.subject}"
+
+
+class Notification(models.Model):
+    """One message to one person. The address stays with the patient record, the text is made when it is sent."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", _("Queued")
+        SENT = "sent", _("Sent")
+        FAILED = "failed", _("Failed")
+
+    event = models.ForeignKey(Event, models.PROTECT, verbose_name=_("event"), related_name="notifications")
+    kind = models.CharField(_("kind"), max_length=40)
+    channel = models.CharField(_("channel"), max_length=10, default="email")
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.QUEUED)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    error = models.CharField(_("error"), max_length=80, blank=True, help_text=_("The kind of error, no personal data."))
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("notification")
+        verbose_name_plural = _("notifications")
+        constraints = [
+            models.UniqueConstraint(fields=["event", "kind", "channel"], name="notification_once"),
+            models.CheckConstraint(
+                condition=models.Q(status="sent", sent_at__isnull=False)
+                | (~models.Q(status="sent") & models.Q(sent_at__isnull=True)),
+                name="notification_sent_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.channel} {self.status}"

@@ -1,0 +1,199 @@
+"""Claims on slots: holds for 300 seconds, bookings for good, and the visit that groups a day's bookings.
+
+All changes are verbs in `scheduling/booking.py`.
+"""
+
+import datetime as dt
+import uuid
+from typing import Self
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import RangeOperators
+from django.db import models
+from django.db.models import F, Q, Value
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from clinic_booking.models import User
+from patients.models import Patient
+from scheduling.models.demand import SessionTicket
+from scheduling.models.places import Clinic, Practitioner, Service, Station
+from scheduling.models.supply import IntRange, TimeRange
+
+HOLD_SECONDS = 300
+MAX_RENEWALS = 2
+
+
+class Hold(models.Model):
+    """A claim during checkout, live while the database's clock is before `expires_at`: 300 s after `locked_at`."""
+
+    class EndReason(models.TextChoices):
+        CONFIRMED = "confirmed", _("Confirmed")
+        RELEASED = "released", _("Released")
+        EXPIRED = "expired", _("Run out")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.CharField(_("owner"), max_length=64, help_text=_("Random token of the browser session."))
+    patient = models.ForeignKey(
+        Patient, models.PROTECT, null=True, blank=True, related_name="holds", verbose_name=_("patient")
+    )
+    service = models.ForeignKey(Service, models.PROTECT, verbose_name=_("service"), db_index=False)
+    clinic = models.ForeignKey(Clinic, models.PROTECT, verbose_name=_("clinic"), db_index=False)
+    practitioner = models.ForeignKey(Practitioner, models.PROTECT, verbose_name=_("practitioner"), db_index=False)
+    station = models.ForeignKey(Station, models.PROTECT, verbose_name=_("station"), db_index=False)
+    starts_at = models.DateTimeField(_("from"))
+    ends_at = models.DateTimeField(_("to"), help_text=_("End of the visit, without the buffer."))
+    price_cents = models.PositiveIntegerField(_("price (cents)"))
+    note = models.CharField(_("note for the clinic"), max_length=300, blank=True)
+    renewals = models.PositiveSmallIntegerField(_("renewals"), default=0, db_default=0)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    locked_at = models.DateTimeField(_("locked at"))
+    expires_at = models.DateTimeField(_("expires at"))
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    end_reason = models.CharField(_("end reason"), max_length=10, choices=EndReason, blank=True, db_default="")
+
+    class Meta:
+        verbose_name = _("hold")
+        verbose_name_plural = _("holds")
+        indexes = [models.Index(fields=["expires_at"], condition=Q(ended_at__isnull=True), name="hold_running_out")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(expires_at=F("locked_at") + Value(dt.timedelta(seconds=HOLD_SECONDS))),
+                name="hold_lasts_300_seconds",
+            ),
+            models.CheckConstraint(condition=Q(renewals__lte=MAX_RENEWALS), name="hold_renewals_bounded"),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, end_reason="") | (Q(ended_at__isnull=False) & ~Q(end_reason="")),
+                name="hold_end_has_reason",
+            ),
+            models.UniqueConstraint(
+                fields=["owner"], condition=Q(ended_at__isnull=True), name="one_hold_for_each_owner"
+            ),
+            # Target of the composite foreign key of Slot(hold, held_until).
+            models.UniqueConstraint(fields=["id", "expires_at"], name="hold_id_expires_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.starts_at:%Y-%m-%d %H:%M}"
+
+    def is_live(self, now: dt.datetime) -> bool:
+        """`now` must come from the database's clock (`booking.database_now`)."""
+        return self.ended_at is None and now < self.expires_at
+
+
+class VisitTicket(models.Model):
+    """All of one patient's bookings at one clinic on one day (the clinic's date)."""
+
+    patient = models.ForeignKey(
+        Patient, models.PROTECT, related_name="visits", verbose_name=_("patient"), db_index=False
+    )
+    clinic = models.ForeignKey(Clinic, models.PROTECT, related_name="visits", verbose_name=_("clinic"))
+    date = models.DateField(_("date"))
+
+    class Meta:
+        verbose_name = _("visit ticket")
+        verbose_name_plural = _("visit tickets")
+        constraints = [models.UniqueConstraint(fields=["patient", "clinic", "date"], name="one_visit_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.date}"
+
+
+class BookingQuerySet(models.QuerySet["Booking"]):
+    def visible_to(self, user: User | AnonymousUser, *, references: list[str] | None = None) -> Self:
+        """The user's own as a patient, all of the clinics where the user is staff, and those this browser was given."""
+        allowed = Q(reference__in=references or [])
+        if user.is_authenticated:
+            if user.is_superuser:
+                return self
+            allowed |= Q(patient__user=user) | Q(clinic__in=user.memberships.values("clinic"))
+        return self.filter(allowed)
+
+    def live(self) -> Self:
+        return self.exclude(status__in=[Booking.Status.CANCELLED, Booking.Status.NOSHOW])
+
+
+class Booking(models.Model):
+    """The match of one session to its slots. Statuses are those of FHIR Appointment."""
+
+    class Status(models.TextChoices):
+        BOOKED = "booked", _("Booked")
+        ARRIVED = "arrived", _("Arrived")
+        FULFILLED = "fulfilled", _("Done")
+        CANCELLED = "cancelled", _("Cancelled")
+        NOSHOW = "noshow", _("Did not come")
+
+    reference = models.CharField(_("reference"), max_length=12, unique=True)
+    patient = models.ForeignKey(
+        Patient, models.PROTECT, related_name="bookings", verbose_name=_("patient"), db_index=False
+    )
+    service = models.ForeignKey(Service, models.PROTECT, verbose_name=_("service"), db_index=False)
+    session = models.ForeignKey(
+        SessionTicket, models.PROTECT, related_name="bookings", verbose_name=_("session"), db_index=False
+    )
+    visit = models.ForeignKey(VisitTicket, models.PROTECT, related_name="bookings", verbose_name=_("visit"))
+    hold = models.OneToOneField(
+        Hold, models.PROTECT, null=True, blank=True, related_name="booking", verbose_name=_("hold")
+    )
+    clinic = models.ForeignKey(Clinic, models.PROTECT, verbose_name=_("clinic"), db_index=False)
+    practitioner = models.ForeignKey(Practitioner, models.PROTECT, verbose_name=_("practitioner"), db_index=False)
+    station = models.ForeignKey(Station, models.PROTECT, verbose_name=_("station"), db_index=False)
+    starts_at = models.DateTimeField(_("from"))
+    ends_at = models.DateTimeField(_("to"))
+    price_cents = models.PositiveIntegerField(_("price (cents)"))
+    note = models.CharField(_("note for the clinic"), max_length=300, blank=True)
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.BOOKED)
+    version = models.PositiveIntegerField(_("version"), default=1, db_default=1)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    cancelled_at = models.DateTimeField(_("cancelled at"), null=True, blank=True)
+    cancelled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, verbose_name=_("cancelled by")
+    )
+    cancel_reason = models.CharField(_("cancel reason"), max_length=20, blank=True, db_default="")
+
+    objects = BookingQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("booking")
+        verbose_name_plural = _("bookings")
+        indexes = [
+            models.Index(fields=["clinic", "starts_at"], name="booking_clinic_start"),
+            models.Index(fields=["patient", "starts_at"], name="booking_patient_start"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="booking_ends_after_start"),
+            models.UniqueConstraint(
+                fields=["session"],
+                condition=~Q(status__in=["cancelled", "noshow"]),
+                name="session_booked_once",
+                violation_error_message=_("This session is already booked."),
+            ),
+            models.CheckConstraint(
+                condition=Q(status="cancelled", cancelled_at__isnull=False)
+                | (~Q(status="cancelled") & Q(cancelled_at__isnull=True, cancelled_by__isnull=True, cancel_reason="")),
+                name="booking_cancelled_has_time",
+            ),
+            ExclusionConstraint(
+                name="patient_in_one_place",
+                expressions=[
+                    (IntRange("patient_id"), RangeOperators.OVERLAPS),
+                    (TimeRange("starts_at", "ends_at"), RangeOperators.OVERLAPS),
+                ],
+                condition=~Q(status__in=["cancelled", "noshow"]),
+                violation_error_message=_("The patient already has a visit at this time."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+    @property
+    def change_until(self) -> dt.datetime:
+        """Until when the patient may cancel or move it without a call."""
+        return self.starts_at - dt.timedelta(hours=self.clinic.free_cancel_hours)
+
+    def can_be_changed(self, now: dt.datetime | None = None) -> bool:
+        return self.status == self.Status.BOOKED and (now or timezone.now()) < self.change_until

@@ -1,0 +1,182 @@
+"""Where and by whom: legal entities, clinics, stations, practitioners, services, staff."""
+
+import datetime as dt
+import zoneinfo
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+def is_time_zone(value: str) -> None:
+    if value not in zoneinfo.available_timezones():
+        raise ValidationError(_("“%(value)s” is not a time zone name such as Asia/Singapore."), params={"value": value})
+
+
+class LegalEntity(models.Model):
+    """The company that bills: name, UEN and GST status as they must appear on its documents (IRAS)."""
+
+    name = models.CharField(_("name"), max_length=120, unique=True)
+    uen = models.CharField(_("UEN"), max_length=10, unique=True, help_text=_("Unique Entity Number"))
+    gst_number = models.CharField(
+        _("GST number"), max_length=20, blank=True, help_text=_("Empty: not registered for GST.")
+    )
+
+    class Meta:
+        verbose_name = _("legal entity")
+        verbose_name_plural = _("legal entities")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Clinic(models.Model):
+    class PaymentPolicy(models.TextChoices):
+        PAY_NOW = "pay_now", _("Pay when booking")
+        PAY_AT_CLINIC = "pay_at_clinic", _("Pay at the clinic")
+
+    slug = models.SlugField(_("short name"), unique=True)
+    name = models.CharField(_("name"), max_length=80, unique=True)
+    legal_entity = models.ForeignKey(LegalEntity, models.PROTECT, verbose_name=_("legal entity"))
+    address = models.CharField(_("address"), max_length=200)
+    phone = models.CharField(_("phone"), max_length=20)
+    time_zone = models.CharField(_("time zone"), max_length=40, default="Asia/Singapore", validators=[is_time_zone])
+    country = models.CharField(_("country"), max_length=2, default="SG", help_text=_("Whose public holidays are kept."))
+    opens_at = models.TimeField(_("opens at"), default=dt.time(8))
+    closes_at = models.TimeField(_("closes at"), default=dt.time(18))
+    payment_policy = models.CharField(
+        _("payment"), max_length=20, choices=PaymentPolicy, default=PaymentPolicy.PAY_NOW
+    )
+    free_cancel_hours = models.PositiveSmallIntegerField(
+        _("free change until"), default=24, help_text=_("Hours before the visit.")
+    )
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        verbose_name = _("clinic")
+        verbose_name_plural = _("clinics")
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(closes_at__gt=models.F("opens_at")),
+                name="clinic_closes_after_opening",
+                violation_error_message=_("The clinic must close after it opens."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        return zoneinfo.ZoneInfo(self.time_zone)
+
+    def local_date(self, instant: dt.datetime) -> dt.date:
+        return instant.astimezone(self.zone).date()
+
+    def today(self) -> dt.date:
+        return self.local_date(timezone.now())
+
+    def day_bounds(self, day: dt.date, days: int = 1) -> tuple[dt.datetime, dt.datetime]:
+        """First instant of the day and of the day `days` later, at the clinic (a day may have 23 or 25 hours)."""
+        return (
+            dt.datetime.combine(day, dt.time(), self.zone),
+            dt.datetime.combine(day + dt.timedelta(days), dt.time(), self.zone),
+        )
+
+
+class Station(models.Model):
+    """A room or chair; its kind says which services it can serve."""
+
+    clinic = models.ForeignKey(Clinic, models.PROTECT, related_name="stations", verbose_name=_("clinic"))
+    name = models.CharField(_("name"), max_length=40)
+    kind = models.SlugField(_("kind"), max_length=20, help_text=_("For example consult, laser, x-ray."))
+
+    class Meta:
+        verbose_name = _("station")
+        verbose_name_plural = _("stations")
+        ordering = ["clinic", "name"]
+        constraints = [models.UniqueConstraint(fields=["clinic", "name"], name="station_name_in_clinic")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Practitioner(models.Model):
+    """A doctor, therapist or nurse; may work at several clinics."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("login")
+    )
+    name = models.CharField(_("name"), max_length=80)
+    specialty = models.CharField(_("specialty"), max_length=60)
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        verbose_name = _("practitioner")
+        verbose_name_plural = _("practitioners")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Service(models.Model):
+    """What is delivered. `price_cents` includes GST where the clinic's legal entity is registered."""
+
+    slug = models.SlugField(_("short name"), unique=True)
+    name = models.CharField(_("name"), max_length=80, unique=True)
+    description = models.CharField(_("description"), max_length=200, blank=True)
+    category = models.CharField(_("category"), max_length=40)
+    duration_minutes = models.PositiveSmallIntegerField(_("duration (minutes)"), validators=[MinValueValidator(5)])
+    buffer_minutes = models.PositiveSmallIntegerField(
+        _("buffer after (minutes)"), default=0, help_text=_("Kept free after the visit, for cleaning or notes.")
+    )
+    price_cents = models.PositiveIntegerField(_("price (cents)"))
+    station_kind = models.SlugField(_("kind of station"), max_length=20)
+    practitioners = models.ManyToManyField(Practitioner, related_name="services", verbose_name=_("may be delivered by"))
+    is_online = models.BooleanField(_("bookable online"), default=True)
+
+    class Meta:
+        verbose_name = _("service")
+        verbose_name_plural = _("services")
+        ordering = ["category", "name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(duration_minutes__gte=5, duration_minutes__lte=720), name="service_duration_sane"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def occupied(self) -> dt.timedelta:
+        """How long a practitioner and a station are taken: the duration and the buffer."""
+        return dt.timedelta(minutes=self.duration_minutes + self.buffer_minutes)
+
+
+class Membership(models.Model):
+    """What a member of staff is at a clinic. Whoever has none is a patient."""
+
+    class Role(models.TextChoices):
+        RECEPTIONIST = "receptionist", _("Receptionist")
+        DOCTOR = "doctor", _("Doctor")
+        MANAGER = "manager", _("Clinic manager")
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships", verbose_name=_("user")
+    )
+    clinic = models.ForeignKey(Clinic, models.CASCADE, related_name="memberships", verbose_name=_("clinic"))
+    role = models.CharField(_("role"), max_length=20, choices=Role)
+
+    class Meta:
+        verbose_name = _("staff membership")
+        verbose_name_plural = _("staff memberships")
+        constraints = [models.UniqueConstraint(fields=["user", "clinic"], name="one_role_for_each_clinic")]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.clinic} · {self.get_role_display()}"
