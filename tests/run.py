@@ -1,0 +1,24 @@
+"""`make test`: everything but the browser on both cores, then the browser journeys in their own process."""
+
+import subprocess
+import sys
+
+from tests import chromium
+
+NO_TESTS = 5
+
+
+def main() -> int:
+    chosen = sys.argv[1:]
+    pytest = [sys.executable, "-m", "pytest"]
+    codes = [subprocess.call([*pytest, "-n", "2", "-m", "not e2e", *chosen])]
+    if codes[0] != 2:  # interrupted
+        chromium.main()
+        codes.append(subprocess.call([*pytest, "-m", "e2e", *chosen]))
+    ran = [code for code in codes if code != NO_TESTS]
+    # A part without tests is no failure, but both without any is: the choice matched nothing.
+    return max(ran, key=abs) if ran else NO_TESTS
+
+
+if __name__ == "__main__":
+    sys.exit(main())
