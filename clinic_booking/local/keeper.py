@@ -93,7 +93,7 @@ class Postgres(Server):
     def prepare(self) -> None:
         if not (PG_BIN / "postgres").exists():
             raise LocalServiceError(
-                "The embedded PostgreSQL is not installed: run `make demo`, or set DATABASE_URL to your server."
+                "The embedded PostgreSQL is not installed: run `make install`, or set DATABASE_URL."
             )
         self.data = self.home / "pg"
         self.prefix, owner = as_ordinary_user(self.home)
@@ -262,7 +262,7 @@ def keep(home: Path, durable: bool, only: list[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     (home / "state.json").unlink(missing_ok=True)
-    servers = [kind(home, durable) for kind in (Postgres, Redis) if kind.name in only]
+    servers: list[Server] = [kind(home, durable) for kind in (Postgres, Redis) if kind.name in only]
     try:
         for server in servers:
             server.prepare()

@@ -1,0 +1,288 @@
+"""`make demo`: services, migrations, demo data, then web server, worker and Stripe double until Ctrl-C."""
+
+import ctypes
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from clinic_booking import local
+from clinic_booking.local.keeper import free_port
+
+HOME = local.LOCAL / "demo"
+URL = HOME / "url"
+STRIPE_URL = HOME / "stripe_url"
+RESTARTS = 5
+READY_SECONDS = 60
+STOP_SECONDS = 8
+PR_SET_PDEATHSIG = 1
+
+
+class Child:
+    """A process of the demo, with its log; ends with the supervisor, even when that is killed."""
+
+    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str]) -> None:
+        self.name, self.arguments, self.environment = name, arguments, environment
+        self.log = HOME / f"{name}.log"
+        self.log.unlink(missing_ok=True)
+        self.deaths = 0
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*die_with_supervisor(), sys.executable, *self.arguments],
+                cwd=local.ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C reaches the supervisor, which stops the children in order
+            )
+        self.restart_at: float | None = None
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def look_after(self) -> None:
+        """Reports a death with the end of the log, and starts again with growing pauses."""
+        code = self.process.poll()
+        if code is None:
+            return
+        if self.restart_at is None:
+            self.deaths += 1
+            say(f"\n{self.name} ended by itself (exit code {code}). The end of {shown(self.log)}:")
+            say(local.tail(self.log))
+            if self.deaths > RESTARTS:
+                raise local.LocalServiceError(f"{self.name} ended {self.deaths} times: giving up.")
+            pause = 2 ** (self.deaths - 1)
+            say(f"{self.name} is started again in {pause} s.")
+            self.restart_at = time.monotonic() + pause
+        elif time.monotonic() >= self.restart_at:
+            self.start()
+
+    def wait_until(self, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not ready():
+            self.look_after()
+            if time.monotonic() > deadline:
+                raise local.LocalServiceError(
+                    f"{self.name} is not ready after {READY_SECONDS} s. The end of {shown(self.log)}:\n"
+                    + local.tail(self.log)
+                )
+            time.sleep(0.05)
+
+
+def die_with_supervisor() -> list[str]:
+    return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+
+
+def main() -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    if "MAKELEVEL" in os.environ and sys.platform == "linux":
+        # A killed make would leave the demo running without a terminal to stop it.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    try:
+        wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
+        with only_demo_here():
+            run(wanted)
+    except local.LocalServiceError as error:
+        say(f"\n{error}")
+        return 1
+    except ValueError:
+        say(f"PORT must be a number, not {sys.argv[1]}.")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def run(wanted: int) -> None:
+    children: list[Child] = []
+    missing = [
+        s for s, key in (("postgres", "DATABASE_URL"), ("redis", "REDIS_URL")) if not os.environ.get(key)
+    ]
+    with ExitStack() as stack:
+        stack.callback(say, "Everything is stopped.")
+        with step("PostgreSQL and Redis"):
+            addresses = stack.enter_context(local.services("demo", durable=True, only=missing))
+        stack.callback(stop, children)
+        start(wanted, {**os.environ, **addresses}, children)
+        while True:
+            for child in children:
+                child.look_after()
+            time.sleep(0.3)
+
+
+def stop(children: list[Child]) -> None:
+    """The web server first; the databases last, by the caller."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    say("\nStopping.")
+    forget()
+    for child in reversed(children):
+        child.stop()
+
+
+def start(wanted: int, environment: dict[str, str], children: list[Child]) -> None:
+    port = port_from(wanted)
+    site = f"http://127.0.0.1:{port}"
+    environment = {**environment, "SITE_URL": environment.get("SITE_URL", site), "PYTHONUNBUFFERED": "1"}
+    double_port = free_port()
+    real_stripe = bool(environment.get("STRIPE_API_BASE"))
+    if not real_stripe:
+        environment["STRIPE_API_BASE"] = f"http://127.0.0.1:{double_port}"
+        local.write_atomically(STRIPE_URL, environment["STRIPE_API_BASE"])
+
+    manage("Migrations", environment, "migrate", "--verbosity", "0")
+    seed(environment)
+    with step("Web server, worker, Stripe double"):
+        if not real_stripe:
+            webhook = f"{site}/stripe/webhook/"
+            double = ["manage.py", "stripe_double", "--port", str(double_port), "--webhook", webhook]
+            children.append(Child("stripe", double, environment))
+        children.append(Child("worker", ["manage.py", "procrastinate", "worker"], environment))
+        web = Child("web", uvicorn(port), environment)
+        children.append(web)
+        logins = output_of(environment, "seed_demo", "--logins")
+        web.wait_until(lambda: answers(port, "/healthz"))
+        if not real_stripe:
+            children[0].wait_until(lambda: listens(double_port))
+    local.write_atomically(URL, site)
+    say(f"\nOpen {site}\n\n{logins}\nCtrl-C stops everything. The logs are in {shown(HOME)}.")
+
+
+def seed(environment: Mapping[str, str]) -> None:
+    """Once a day: the 30 days of slots begin today."""
+    stamp = HOME / "seeded"
+    today = datetime.now(UTC).date().isoformat()
+    embedded = not os.environ.get("DATABASE_URL")
+    if embedded and stamp.exists() and stamp.read_text() == today:
+        return
+    manage("Demo data", environment, "seed_demo")
+    if embedded:
+        local.write_atomically(stamp, today)
+
+
+def uvicorn(port: int) -> list[str]:
+    options = ["--host", "127.0.0.1", "--port", str(port), "--ws-per-message-deflate", "false"]
+    options += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
+    return ["-m", "uvicorn", "clinic_booking.asgi:application", *options]
+
+
+def manage(title: str, environment: Mapping[str, str], *arguments: str) -> None:
+    with step(title):
+        output_of(environment, *arguments)
+
+
+def output_of(environment: Mapping[str, str], *arguments: str) -> str:
+    log = HOME / f"{arguments[0]}.log"
+    command = [*die_with_supervisor(), sys.executable, "manage.py", *arguments]
+    with log.open("wb") as errors:
+        done = subprocess.run(
+            command,
+            cwd=local.ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+    text = done.stdout.decode(errors="replace")
+    if done.returncode:
+        raise local.LocalServiceError(f"`manage.py {arguments[0]}` failed:\n{text}{local.tail(log, 30)}")
+    return text
+
+
+@contextmanager
+def only_demo_here() -> Iterator[None]:
+    """One demo for each clone. A killed one may need some seconds to end."""
+    deadline = time.monotonic() + STOP_SECONDS + 2
+    while True:
+        with local.lock(HOME / "demo.lock", wait=False) as obtained:
+            if obtained:
+                forget()
+                yield
+                return
+        with suppress(OSError):
+            raise local.LocalServiceError(f"The demo of this clone runs already: {URL.read_text()}")
+        if time.monotonic() > deadline:
+            raise local.LocalServiceError(
+                "Another `make demo` of this clone is starting or stopping; try again."
+            )
+        time.sleep(0.1)
+
+
+def forget() -> None:
+    for path in (URL, STRIPE_URL):
+        path.unlink(missing_ok=True)
+
+
+def port_from(wanted: int) -> int:
+    for port in range(wanted, min(wanted + 100, 65536)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            if port != wanted:
+                say(f"Port {wanted} is taken by another program: using {port}.")
+            return port
+    raise local.LocalServiceError(f"No free port from {wanted} on; choose another: make demo PORT=8100")
+
+
+def answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    sys.stdout.write(f"{title + ' ':.<36} ")
+    sys.stdout.flush()
+    started = time.monotonic()
+    yield
+    say(f"{time.monotonic() - started:.1f} s")
+
+
+def say(text: str) -> None:
+    with suppress(OSError):  # the terminal may be gone
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(local.ROOT))
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
