@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import chromium
+from tests import chromium, factories
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +15,46 @@ def browser_type_launch_args(browser_type_launch_args, playwright):
     if os.environ.get("CI") == "true":
         pytest.fail(chromium.MISSING, pytrace=False)
     pytest.skip(chromium.MISSING)
+
+
+@pytest.fixture
+def clinic(db):
+    return factories.ClinicFactory(slug="tanjong-pagar", name="Tanjong Pagar")
+
+
+@pytest.fixture
+def patient(db):
+    return factories.PatientFactory(name="Nurul Aisyah", email="aisyah@example.com", with_login=True)
+
+
+@pytest.fixture
+def other_patient(db):
+    return factories.PatientFactory(name="Arjun Pillai", email="arjun@example.com", with_login=True)
+
+
+@pytest.fixture
+def receptionist(clinic):
+    return factories.MembershipFactory(clinic=clinic, user__username="receptionist@demo.example").user
+
+
+@pytest.fixture
+def practitioner(db):
+    return factories.PractitionerFactory(name="Dr Lim Wei Jie")
+
+
+@pytest.fixture
+def station(clinic):
+    return factories.StationFactory(clinic=clinic, name="Room 1")
+
+
+@pytest.fixture
+def service(practitioner):
+    return factories.ServiceFactory(
+        slug="consultation", name="General consultation", practitioners=[practitioner]
+    )
+
+
+@pytest.fixture
+def slots(practitioner, station, service):
+    """Six free slots of 20 minutes tomorrow from nine, all of one practitioner who offers `service`."""
+    return factories.make_slots(practitioner, station, factories.tomorrow_at(9))
