@@ -76,7 +76,11 @@ def services(name: str, durable: bool, only: Sequence[str] = BOTH) -> Iterator[d
     finally:
         # A forked child shares the lock with its parent; it must not end the parent's cluster.
         if os.getpid() == owner:
-            _leave(home, users, state)
+            _leave(home, users)
+
+
+def is_running(name: str) -> bool:
+    return _keeper_runs(LOCAL / name)
 
 
 @contextmanager
@@ -110,6 +114,7 @@ def _state(home: Path) -> dict[str, Any]:
 def _join(home: Path, durable: bool, only: Sequence[str]) -> tuple[IO[str], dict[str, Any]]:
     deadline = time.monotonic() + START_SECONDS
     try:
+        home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
             with lock(home / "start.lock"):
                 users = (home / "users.lock").open("a")
@@ -136,7 +141,7 @@ def _join(home: Path, durable: bool, only: Sequence[str]) -> tuple[IO[str], dict
         ) from error
 
 
-def _leave(home: Path, users: IO[str], state: dict[str, Any]) -> None:
+def _leave(home: Path, users: IO[str]) -> None:
     with ExitStack() as stack:
         stack.enter_context(users)
         try:
@@ -146,9 +151,10 @@ def _leave(home: Path, users: IO[str], state: dict[str, Any]) -> None:
             return  # somebody removed the directory
         if not _flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB):
             return  # others still use it
+        _flock(users, fcntl.LOCK_UN)  # the keeper would see that by itself, only later
         if not _flock(keeper, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            with suppress(ProcessLookupError):
-                os.kill(state["keeper"], signal.SIGTERM)
+            with suppress(KeyError, ProcessLookupError):
+                os.kill(_state(home)["keeper"], signal.SIGTERM)
             _flock(keeper, fcntl.LOCK_EX)  # free when the keeper has ended
 
 

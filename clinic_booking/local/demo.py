@@ -109,8 +109,8 @@ def main() -> int:
         say(f"PORT must be a number, not {sys.argv[1]}.")
         return 2
     except KeyboardInterrupt:
-        return 130
-    return 0
+        return 0  # the ordinary end
+    return 1
 
 
 def run(wanted: int) -> None:
@@ -127,6 +127,8 @@ def run(wanted: int) -> None:
         while True:
             for child in children:
                 child.look_after()
+            if missing and not local.is_running("demo"):
+                raise local.LocalServiceError(f"The local servers were killed. {shown(HOME)} has their logs.")
             time.sleep(0.3)
 
 
