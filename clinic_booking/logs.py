@@ -6,7 +6,19 @@ import logging
 from contextvars import ContextVar
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-FIELDS = ("event", "subscriber", "booking", "payment", "hold", "status", "path", "method", "ms", "count", "clinic")
+FIELDS = (
+    "event",
+    "subscriber",
+    "booking",
+    "payment",
+    "hold",
+    "status",
+    "path",
+    "method",
+    "ms",
+    "count",
+    "clinic",
+)
 
 
 class JsonFormatter(logging.Formatter):

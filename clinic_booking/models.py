@@ -43,7 +43,9 @@ class Notification(models.Model):
     channel = models.CharField(_("channel"), max_length=10, default="email")
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.QUEUED)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
-    error = models.CharField(_("error"), max_length=80, blank=True, help_text=_("The kind of error, no personal data."))
+    error = models.CharField(
+        _("error"), max_length=80, blank=True, help_text=_("The kind of error, no personal data.")
+    )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
 

@@ -21,13 +21,17 @@ DEBUG = env.bool("DEBUG", False)
 def required_in_production(name: str, default: str) -> str:
     value = env.str(name, "" if PRODUCTION else default)
     if PRODUCTION and not value:
-        raise ImproperlyConfigured(f"Set the environment variable {name}: production does not start without it.")
+        raise ImproperlyConfigured(
+            f"Set the environment variable {name}: production does not start without it."
+        )
     return value
 
 
 SECRET_KEY = required_in_production("SECRET_KEY", "development-only-key-never-used-in-production-4f1c0a7e")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.0.1", "localhost", "testserver"])
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.0.1", "localhost", "testserver"]
+)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SITE_URL = env.str("SITE_URL", "http://127.0.0.1:8000")
 
@@ -191,8 +195,12 @@ SERVESTATIC_AUTOREFRESH = DEBUG
 STRIPE_SECRET_KEY = required_in_production("STRIPE_SECRET_KEY", "sk_test_local")
 STRIPE_PUBLISHABLE_KEY = required_in_production("STRIPE_PUBLISHABLE_KEY", "pk_test_local")
 # Several, separated by commas, while a secret is rolled.
-STRIPE_WEBHOOK_SECRETS = [s for s in required_in_production("STRIPE_WEBHOOK_SECRET", "whsec_local").split(",") if s]
-STRIPE_API_BASE = env.str("STRIPE_API_BASE", "" if PRODUCTION else local.stripe_url()) or "https://api.stripe.com"
+STRIPE_WEBHOOK_SECRETS = [
+    s for s in required_in_production("STRIPE_WEBHOOK_SECRET", "whsec_local").split(",") if s
+]
+STRIPE_API_BASE = (
+    env.str("STRIPE_API_BASE", "" if PRODUCTION else local.stripe_url()) or "https://api.stripe.com"
+)
 STRIPE_REAL = STRIPE_API_BASE == "https://api.stripe.com"
 STRIPE_JS_URL = (
     "https://js.stripe.com/endive/stripe.js" if STRIPE_REAL else f"{STRIPE_API_BASE}/endive/stripe.js"

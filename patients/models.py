@@ -25,7 +25,10 @@ class Patient(models.Model):
     class Meta:
         verbose_name = _("patient")
         verbose_name_plural = _("patients")
-        indexes = [models.Index(fields=["email"], name="patient_email"), models.Index(fields=["phone"], name="patient_phone")]
+        indexes = [
+            models.Index(fields=["email"], name="patient_email"),
+            models.Index(fields=["phone"], name="patient_phone"),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -219,6 +219,7 @@ class HoldFactory(DjangoModelFactory):
     station = factory.SubFactory(StationFactory, clinic=factory.SelfAttribute("..clinic"))
     starts_at = factory.LazyFunction(lambda: tomorrow_at(9))
     ends_at = factory.LazyAttribute(lambda hold: hold.starts_at + LAST)
+    occupied_until = factory.SelfAttribute("ends_at")
     price_cents = factory.SelfAttribute("service.price_cents")
     locked_at = factory.LazyFunction(timezone.now)
     expires_at = factory.LazyAttribute(lambda hold: hold.locked_at + dt.timedelta(seconds=HOLD_SECONDS))

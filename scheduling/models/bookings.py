@@ -42,10 +42,15 @@ class Hold(models.Model):
     )
     service = models.ForeignKey(Service, models.PROTECT, verbose_name=_("service"), db_index=False)
     clinic = models.ForeignKey(Clinic, models.PROTECT, verbose_name=_("clinic"), db_index=False)
-    practitioner = models.ForeignKey(Practitioner, models.PROTECT, verbose_name=_("practitioner"), db_index=False)
+    practitioner = models.ForeignKey(
+        Practitioner, models.PROTECT, verbose_name=_("practitioner"), db_index=False
+    )
     station = models.ForeignKey(Station, models.PROTECT, verbose_name=_("station"), db_index=False)
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("to"), help_text=_("End of the visit, without the buffer."))
+    occupied_until = models.DateTimeField(
+        _("occupied until"), help_text=_("End of the visit with its buffer.")
+    )
     price_cents = models.PositiveIntegerField(_("price (cents)"))
     note = models.CharField(_("note for the clinic"), max_length=300, blank=True)
     renewals = models.PositiveSmallIntegerField(_("renewals"), default=0, db_default=0)
@@ -53,12 +58,16 @@ class Hold(models.Model):
     locked_at = models.DateTimeField(_("locked at"))
     expires_at = models.DateTimeField(_("expires at"))
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
-    end_reason = models.CharField(_("end reason"), max_length=10, choices=EndReason, blank=True, db_default="")
+    end_reason = models.CharField(
+        _("end reason"), max_length=10, choices=EndReason, blank=True, db_default=""
+    )
 
     class Meta:
         verbose_name = _("hold")
         verbose_name_plural = _("holds")
-        indexes = [models.Index(fields=["expires_at"], condition=Q(ended_at__isnull=True), name="hold_running_out")]
+        indexes = [
+            models.Index(fields=["expires_at"], condition=Q(ended_at__isnull=True), name="hold_running_out")
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(expires_at=F("locked_at") + Value(dt.timedelta(seconds=HOLD_SECONDS))),
@@ -66,11 +75,15 @@ class Hold(models.Model):
             ),
             models.CheckConstraint(condition=Q(renewals__lte=MAX_RENEWALS), name="hold_renewals_bounded"),
             models.CheckConstraint(
-                condition=Q(ended_at__isnull=True, end_reason="") | (Q(ended_at__isnull=False) & ~Q(end_reason="")),
+                condition=Q(ended_at__isnull=True, end_reason="")
+                | (Q(ended_at__isnull=False) & ~Q(end_reason="")),
                 name="hold_end_has_reason",
             ),
             models.UniqueConstraint(
                 fields=["owner"], condition=Q(ended_at__isnull=True), name="one_hold_for_each_owner"
+            ),
+            models.UniqueConstraint(
+                fields=["patient"], condition=Q(ended_at__isnull=True), name="one_hold_for_each_patient"
             ),
             # Target of the composite foreign key of Slot(hold, held_until).
             models.UniqueConstraint(fields=["id", "expires_at"], name="hold_id_expires_at"),
@@ -139,7 +152,9 @@ class Booking(models.Model):
         Hold, models.PROTECT, null=True, blank=True, related_name="booking", verbose_name=_("hold")
     )
     clinic = models.ForeignKey(Clinic, models.PROTECT, verbose_name=_("clinic"), db_index=False)
-    practitioner = models.ForeignKey(Practitioner, models.PROTECT, verbose_name=_("practitioner"), db_index=False)
+    practitioner = models.ForeignKey(
+        Practitioner, models.PROTECT, verbose_name=_("practitioner"), db_index=False
+    )
     station = models.ForeignKey(Station, models.PROTECT, verbose_name=_("station"), db_index=False)
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("to"))
@@ -173,7 +188,10 @@ class Booking(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(status="cancelled", cancelled_at__isnull=False)
-                | (~Q(status="cancelled") & Q(cancelled_at__isnull=True, cancelled_by__isnull=True, cancel_reason="")),
+                | (
+                    ~Q(status="cancelled")
+                    & Q(cancelled_at__isnull=True, cancelled_by__isnull=True, cancel_reason="")
+                ),
                 name="booking_cancelled_has_time",
             ),
             ExclusionConstraint(

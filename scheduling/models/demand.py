@@ -24,7 +24,9 @@ class BookingRequest(models.Model):
     class Meta:
         verbose_name = _("booking request")
         verbose_name_plural = _("booking requests")
-        constraints = [models.CheckConstraint(condition=models.Q(quantity__gte=1), name="request_wants_something")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(quantity__gte=1), name="request_wants_something")
+        ]
 
     def __str__(self) -> str:
         return f"{self.quantity} × {self.service}"

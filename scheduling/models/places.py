@@ -13,7 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 def is_time_zone(value: str) -> None:
     if value not in zoneinfo.available_timezones():
-        raise ValidationError(_("“%(value)s” is not a time zone name such as Asia/Singapore."), params={"value": value})
+        raise ValidationError(
+            _("“%(value)s” is not a time zone name such as Asia/Singapore."), params={"value": value}
+        )
 
 
 class LegalEntity(models.Model):
@@ -43,8 +45,12 @@ class Clinic(models.Model):
     legal_entity = models.ForeignKey(LegalEntity, models.PROTECT, verbose_name=_("legal entity"))
     address = models.CharField(_("address"), max_length=200)
     phone = models.CharField(_("phone"), max_length=20)
-    time_zone = models.CharField(_("time zone"), max_length=40, default="Asia/Singapore", validators=[is_time_zone])
-    country = models.CharField(_("country"), max_length=2, default="SG", help_text=_("Whose public holidays are kept."))
+    time_zone = models.CharField(
+        _("time zone"), max_length=40, default="Asia/Singapore", validators=[is_time_zone]
+    )
+    country = models.CharField(
+        _("country"), max_length=2, default="SG", help_text=_("Whose public holidays are kept.")
+    )
     opens_at = models.TimeField(_("opens at"), default=dt.time(8))
     closes_at = models.TimeField(_("closes at"), default=dt.time(18))
     payment_policy = models.CharField(
@@ -131,13 +137,19 @@ class Service(models.Model):
     name = models.CharField(_("name"), max_length=80, unique=True)
     description = models.CharField(_("description"), max_length=200, blank=True)
     category = models.CharField(_("category"), max_length=40)
-    duration_minutes = models.PositiveSmallIntegerField(_("duration (minutes)"), validators=[MinValueValidator(5)])
+    duration_minutes = models.PositiveSmallIntegerField(
+        _("duration (minutes)"), validators=[MinValueValidator(5)]
+    )
     buffer_minutes = models.PositiveSmallIntegerField(
-        _("buffer after (minutes)"), default=0, help_text=_("Kept free after the visit, for cleaning or notes.")
+        _("buffer after (minutes)"),
+        default=0,
+        help_text=_("Kept free after the visit, for cleaning or notes."),
     )
     price_cents = models.PositiveIntegerField(_("price (cents)"))
     station_kind = models.SlugField(_("kind of station"), max_length=20)
-    practitioners = models.ManyToManyField(Practitioner, related_name="services", verbose_name=_("may be delivered by"))
+    practitioners = models.ManyToManyField(
+        Practitioner, related_name="services", verbose_name=_("may be delivered by")
+    )
     is_online = models.BooleanField(_("bookable online"), default=True)
 
     class Meta:
@@ -146,7 +158,8 @@ class Service(models.Model):
         ordering = ["category", "name"]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(duration_minutes__gte=5, duration_minutes__lte=720), name="service_duration_sane"
+                condition=models.Q(duration_minutes__gte=5, duration_minutes__lte=720),
+                name="service_duration_sane",
             )
         ]
 

@@ -49,7 +49,10 @@ class ScheduleTemplate(models.Model):
     valid_from = models.DateField(_("valid from"))
     valid_until = models.DateField(_("valid until"), null=True, blank=True, help_text=_("The last day."))
     every_n_weeks = models.PositiveSmallIntegerField(
-        _("every n-th week"), default=1, validators=[MinValueValidator(1)], help_text=_("Counted from “valid from”.")
+        _("every n-th week"),
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text=_("Counted from “valid from”."),
     )
 
     class Meta:
@@ -67,7 +70,8 @@ class ScheduleTemplate(models.Model):
                 violation_error_message=_("“Valid until” is before “valid from”."),
             ),
             models.CheckConstraint(
-                condition=Q(slot_minutes__gte=5, slot_minutes__lte=240, every_n_weeks__gte=1), name="template_numbers_sane"
+                condition=Q(slot_minutes__gte=5, slot_minutes__lte=240, every_n_weeks__gte=1),
+                name="template_numbers_sane",
             ),
         ]
 
@@ -113,7 +117,12 @@ class ScheduleException(models.Model):
         Clinic, models.PROTECT, null=True, blank=True, related_name="exceptions", verbose_name=_("clinic")
     )
     practitioner = models.ForeignKey(
-        Practitioner, models.PROTECT, null=True, blank=True, related_name="exceptions", verbose_name=_("practitioner")
+        Practitioner,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="exceptions",
+        verbose_name=_("practitioner"),
     )
     station = models.ForeignKey(Station, models.PROTECT, null=True, blank=True, verbose_name=_("station"))
     slot_minutes = models.PositiveSmallIntegerField(
@@ -136,7 +145,10 @@ class ScheduleException(models.Model):
                 condition=Q(kind="leave", practitioner__isnull=False)
                 | Q(kind__in=["closure", "public_holiday"], clinic__isnull=False, practitioner__isnull=True)
                 | Q(
-                    kind="extra_hours", clinic__isnull=False, practitioner__isnull=False, station__isnull=False
+                    kind="extra_hours",
+                    clinic__isnull=False,
+                    practitioner__isnull=False,
+                    station__isnull=False,
                 ),
                 name="exception_names_who_and_where",
                 violation_error_message=_(
@@ -161,7 +173,9 @@ class Slot(models.Model):
     practitioner = models.ForeignKey(
         Practitioner, models.PROTECT, related_name="slots", verbose_name=_("practitioner"), db_index=False
     )
-    station = models.ForeignKey(Station, models.PROTECT, related_name="slots", verbose_name=_("station"), db_index=False)
+    station = models.ForeignKey(
+        Station, models.PROTECT, related_name="slots", verbose_name=_("station"), db_index=False
+    )
     template = models.ForeignKey(
         ScheduleTemplate, models.SET_NULL, null=True, blank=True, verbose_name=_("made from template")
     )
@@ -171,7 +185,13 @@ class Slot(models.Model):
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("to"))
     hold = models.ForeignKey(
-        "scheduling.Hold", models.PROTECT, null=True, blank=True, related_name="slots", db_constraint=False, db_index=False
+        "scheduling.Hold",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="slots",
+        db_constraint=False,
+        db_index=False,
     )
     held_until = models.DateTimeField(_("held until"), null=True, blank=True)
     booking = models.ForeignKey(
@@ -239,5 +259,3 @@ class Slot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.practitioner_id} {self.starts_at:%Y-%m-%d %H:%M}"
-
-

@@ -1,0 +1,67 @@
+"""Why a verb on bookings was refused. Each error knows its sentence for the person and its HTTP status."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from clinic_booking.errors import NamedError
+
+
+class BookingError(NamedError):
+    pass
+
+
+class SlotTaken(BookingError):
+    sentence = _("Someone else has just taken this time. Please choose another one.")
+
+    def __init__(self, nearby: list[Any] | None = None) -> None:
+        super().__init__()
+        self.nearby = nearby or []
+
+
+class SlotBlocked(SlotTaken):
+    sentence = _("This time is not open for booking. Please choose another one.")
+
+
+class SlotPast(SlotTaken):
+    sentence = _("This time is already over. Please choose a later one.")
+
+
+class SlotGone(BookingError):
+    status = 404
+    sentence = _("This time does not exist any more. Please choose another one.")
+
+
+class NotOffered(BookingError):
+    status = 422
+    sentence = _("This service cannot be booked at this time. Please choose another time.")
+
+
+class HoldGone(BookingError):
+    status = 404
+    sentence = _("We do not know this reservation. Please choose a time again.")
+
+
+class HoldExpired(BookingError):
+    status = 410
+    sentence = _("The time kept for you has run out. Nothing was charged. Please choose a time again.")
+
+
+class NoMoreRenewals(BookingError):
+    sentence = _("The time kept for you cannot be extended again.")
+
+
+class PatientBusy(BookingError):
+    sentence = _("You already have a visit at this time.")
+
+
+class TooLate(BookingError):
+    sentence = _("This visit can no longer be changed online. Please call the clinic.")
+
+
+class WrongState(BookingError):
+    sentence = _("This visit cannot be changed like that any more.")
+
+
+class ChangedMeanwhile(BookingError):
+    sentence = _("Someone changed this visit just now. Please look again.")

@@ -1,0 +1,123 @@
+"""What can be booked: start times where enough consecutive slots of one practitioner and station are free."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from scheduling.models import Clinic, Service
+
+# One window over a practitioner's slots from a start for as long as the service occupies them: a start is bookable
+# where they join without a gap, reach far enough and are all free. Every search selects from `starts`.
+STARTS = """
+WITH service AS MATERIALIZED (
+    SELECT id, station_kind, make_interval(mins => duration_minutes + buffer_minutes) AS occupied
+    FROM scheduling_service WHERE id = %(service)s
+), slots AS (
+    SELECT s.*, v.occupied, s.held_until > clock_timestamp() AS held,
+           s.booking_id IS NULL AND NOT s.is_blocked
+           AND (s.held_until IS NULL OR s.held_until <= clock_timestamp()) AS free
+    FROM scheduling_slot s JOIN service v ON true
+    JOIN scheduling_service_practitioners o ON o.service_id = v.id AND o.practitioner_id = s.practitioner_id
+    JOIN scheduling_station t ON t.id = s.station_id AND t.kind = v.station_kind
+    WHERE s.clinic_id = ANY(%(clinics)s) AND s.starts_at >= %(first)s AND s.starts_at < %(until)s
+      AND s.starts_at > clock_timestamp()
+), reach AS (
+    SELECT *, bool_and(free) OVER visit AS all_free, bool_or(held) OVER visit AS any_held,
+           array_agg(id) OVER visit AS covers, max(ends_at) OVER visit AS reaches,
+           sum(ends_at - starts_at) OVER visit AS filled
+    FROM slots
+    WINDOW visit AS (PARTITION BY practitioner_id, station_id ORDER BY starts_at
+                     RANGE BETWEEN CURRENT ROW AND %(occupied)s::interval - interval '1 microsecond' FOLLOWING)
+), starts AS (
+    SELECT *, all_free AS bookable FROM reach
+    WHERE filled = reaches - starts_at AND reaches >= starts_at + occupied
+)
+"""
+
+
+class Time(NamedTuple):
+    slot_id: int
+    starts_at: dt.datetime
+    ends_at: dt.datetime
+    status: str  # available, held or booked
+    held_until: dt.datetime | None
+    version: int
+    covers: list[int]
+
+
+class PractitionerDay(NamedTuple):
+    practitioner_id: int
+    name: str
+    specialty: str
+    clinic_id: int
+    station: str
+    times: list[Time]
+
+
+class FreeTime(NamedTuple):
+    slot_id: int
+    starts_at: dt.datetime
+    practitioner_name: str
+    clinic_id: int
+
+
+def _rows(
+    select: str, service: Service, clinics: Iterable[int], first: dt.datetime, until: dt.datetime, **more: Any
+) -> Any:
+    params = {"service": service.pk, "clinics": list(clinics), "first": first, "until": until}
+    with connection.cursor() as cursor:
+        cursor.execute(STARTS + select, params | {"occupied": service.occupied} | more)
+        return cursor.fetchall()
+
+
+def day_counts(
+    *, service: Service, clinics: Sequence[Clinic], first: dt.date, days: int
+) -> dict[dt.date, int]:
+    """How many bookable starts each day of the clinics has; days without any are 0."""
+    counts = {first + dt.timedelta(n): 0 for n in range(days)}
+    for clinic in clinics:
+        start, until = clinic.day_bounds(first, days)
+        select = (
+            "SELECT (starts_at AT TIME ZONE %(zone)s)::date, count(*) FROM starts WHERE bookable GROUP BY 1"
+        )
+        for day, count in _rows(select, service, [clinic.pk], start, until, zone=clinic.time_zone):
+            counts[day] += count
+    return counts
+
+
+def day_times(*, service: Service, clinics: Sequence[Clinic], day: dt.date) -> list[PractitionerDay]:
+    """Every start of the day that lies ahead, taken ones too, by clinic and practitioner."""
+    found: list[PractitionerDay] = []
+    select = """
+        SELECT p.id, p.name, p.specialty, starts.clinic_id, t.name, starts.id, starts_at,
+               starts_at + occupied, CASE WHEN bookable THEN 'available' WHEN any_held THEN 'held' ELSE 'booked' END,
+               held_until, version, covers
+        FROM starts JOIN scheduling_practitioner p ON p.id = practitioner_id
+        JOIN scheduling_station t ON t.id = station_id
+        ORDER BY p.name, p.id, t.id, starts_at
+    """
+    for clinic in clinics:
+        start, until = clinic.day_bounds(day)
+        for row in _rows(select, service, [clinic.pk], start, until):
+            who, time = row[:5], Time._make(row[5:])
+            if not found or found[-1][:5] != who:
+                found.append(PractitionerDay(*who, times=[]))
+            found[-1].times.append(time)
+    return found
+
+
+def nearest_free(
+    *, service_id: int, clinic_ids: Iterable[int], around: dt.datetime, limit: int = 6
+) -> list[FreeTime]:
+    """The free starts closest to the instant, from a day before to a fortnight after it."""
+    service = Service.objects.get(pk=service_id)
+    select = """
+        SELECT starts.id, starts_at, p.name, starts.clinic_id
+        FROM starts JOIN scheduling_practitioner p ON p.id = practitioner_id
+        WHERE bookable ORDER BY abs(extract(epoch FROM starts_at - %(around)s)), starts_at, p.name LIMIT %(limit)s
+    """
+    first, until = around - dt.timedelta(days=1), around + dt.timedelta(days=14)
+    rows = _rows(select, service, clinic_ids, first, until, around=around, limit=limit)
+    return sorted((FreeTime._make(row) for row in rows), key=lambda free: free.starts_at)
