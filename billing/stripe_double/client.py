@@ -97,4 +97,4 @@ class DoubleClient(stripe.HTTPClient):
 def broken(how: str) -> BaseException:
     if how.startswith("crash"):
         return Crash(how)
-    return stripe.APIConnectionError("The connection broke.", should_retry=True)
+    return stripe.APIConnectionError("The connection broke.", should_retry=True)  # type: ignore[no-untyped-call]

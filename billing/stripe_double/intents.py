@@ -1,5 +1,6 @@
 """The life of a payment intent, as Stripe's: create, confirm, act, capture, cancel."""
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -180,8 +181,10 @@ def authenticate(store: Store, intent: Row, *, passed: bool) -> Row:
         refuse(store, intent, code, "")
         message = "We are unable to authenticate your payment method."
         intent["last_payment_error"] |= {"message": message, "type": "invalid_request_error"}
-        raise ApiError(400, message, code=code, payment_intent=intent)
-    return charge(store, intent)
+        return intent
+    with suppress(ApiError):  # a decline shows in the intent; no request of ours waits for it
+        charge(store, intent)
+    return intent
 
 
 def scan(store: Store, intent: Row, outcome: str = "succeeded") -> Row:
@@ -203,7 +206,7 @@ def scan(store: Store, intent: Row, outcome: str = "succeeded") -> Row:
 def capture(store: Store, intent: Row, form: Form, key: str) -> Row:
     if intent["status"] != "requires_capture":
         raise unexpected_state(intent, "capture")
-    amount = form.get("amount_to_capture", intent["amount_capturable"])
+    amount: int = form["amount_to_capture"] if "amount_to_capture" in form else intent["amount_capturable"]
     if not 0 < amount <= intent["amount_capturable"]:
         message = "The amount to capture must be at most the amount that can be captured."
         raise ApiError(400, message, code="amount_too_large", param="amount_to_capture")

@@ -46,7 +46,7 @@ class Store:
             raise ApiError(404, f"No such {kind}: '{ref}'", code="resource_missing", param="id") from None
 
     def emit(self, topic: str, subject: Row, key: str = "") -> None:
-        event = {
+        event: Row = {
             "id": self.new_id("evt"),
             "object": "event",
             "api_version": API_VERSION,

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -31,13 +32,17 @@ class Sender:
         self.engine, self.url, self.secret = engine, url, secret
         self.paused = False
         self.copies = 1
+        self.closed = threading.Event()
         self.pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="stripe-double-webhook")
-        engine.store.listeners.append(self.enqueue)
+        engine.store.listeners.append(self.hear)
+
+    def hear(self, event: Row) -> None:
+        if not self.paused:
+            self.enqueue(event)
 
     def enqueue(self, event: Row) -> None:
-        if not self.paused:
-            for _ in range(self.copies):
-                self.pool.submit(self.deliver, event)
+        for _ in range(self.copies):
+            self.pool.submit(self.deliver, event)
 
     def redeliver(self) -> int:
         events = self.engine.undelivered()
@@ -47,7 +52,8 @@ class Sender:
 
     def deliver(self, event: Row) -> bool:
         for pause in TRIES_AFTER_SECONDS:
-            time.sleep(pause)
+            if self.closed.wait(pause):
+                return False
             if self.posted(event):
                 self.engine.mark_delivered(event["id"])
                 return True
@@ -59,9 +65,10 @@ class Sender:
         request = urllib.request.Request(self.url, body, headers)  # noqa: S310 - scheme checked above
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-                return 200 <= answer.status < 300
+                return bool(200 <= answer.status < 300)
         except (urllib.error.URLError, OSError):
             return False
 
     def close(self) -> None:
+        self.closed.set()
         self.pool.shutdown(wait=False, cancel_futures=True)
