@@ -69,7 +69,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "clinic_booking.middleware.named_errors",
+    "clinic_booking.middleware.NamedErrors",
 ]
 
 ROOT_URLCONF = "clinic_booking.urls"
@@ -238,6 +238,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+WSGI_THREADS = env.int("WSGI_THREADS", 8)  # of the one-process server; each has a database connection
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # when set, /metrics wants "Authorization: Bearer …"
 
 # -- Logs: one JSON object a line, no personal data ----------------------------------------------

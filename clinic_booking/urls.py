@@ -1,4 +1,18 @@
-from django.contrib import admin
-from django.urls import path
+from importlib.util import find_spec
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+
+handler400 = "clinic_booking.errors.bad_request"
+handler403 = "clinic_booking.errors.permission_denied"
+handler404 = "clinic_booking.errors.not_found"
+handler500 = "clinic_booking.errors.server_error"
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    # Until both have landed.
+    *(path("", include(f"{app}.urls")) for app in ("scheduling", "billing") if find_spec(f"{app}.urls")),
+]

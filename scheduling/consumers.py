@@ -1,0 +1,81 @@
+"""Sockets of the open calendars: authorise once from the database, then forward what the hub hands over."""
+
+import asyncio
+import datetime as dt
+from contextlib import suppress
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.urls import path, re_path
+
+from clinic_booking.models import User
+from scheduling import live
+from scheduling.models import Clinic, Membership
+
+FORBIDDEN, NOT_FOUND, TRY_AGAIN = 4403, 4404, 1013
+
+
+class Availability(AsyncWebsocketConsumer):
+    """A clinic's day for anyone: ids and statuses, no personal data."""
+
+    listener: live.Listener | None = None
+    sender: asyncio.Task[None] | None = None
+
+    def may_listen(self, clinic: Clinic) -> bool:
+        return clinic.is_active
+
+    def find_channel(self, clinic: str, date: str) -> str | int:
+        """The channel of the clinic's day, or the code with which the socket is refused."""
+        try:
+            day = dt.date.fromisoformat(date)
+            found = Clinic.objects.get(slug=clinic)
+        except (ValueError, Clinic.DoesNotExist):
+            return NOT_FOUND
+        return live.channel(found.pk, day) if self.may_listen(found) else FORBIDDEN
+
+    async def connect(self) -> None:
+        channel = await database_sync_to_async(self.find_channel)(**self.scope["url_route"]["kwargs"])
+        if isinstance(channel, int):
+            return await self.close(channel)
+        # Subscribed first, accepted then: what the browser fetches once it is connected misses nothing.
+        self.listener = await live.hub().join(channel)
+        await self.accept()
+        self.sender = asyncio.create_task(self.forward(self.listener))
+
+    async def forward(self, listener: live.Listener) -> None:
+        with suppress(OSError):  # the client has left
+            async for text in listener:
+                await self.send(text)
+            await self.close(TRY_AGAIN)
+
+    async def __call__(self, *args: Any) -> None:
+        try:
+            await super().__call__(*args)
+        finally:
+            if self.sender:
+                self.sender.cancel()
+            if self.listener:
+                await live.hub().leave(self.listener)
+
+
+class ClinicDay(Availability):
+    """The same for staff of the clinic."""
+
+    def may_listen(self, clinic: Clinic) -> bool:
+        user: User = self.scope["user"]
+        return user.is_superuser or (
+            user.is_active and Membership.objects.filter(user_id=user.pk, clinic=clinic).exists()
+        )
+
+
+class Nowhere(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        await self.close(NOT_FOUND)
+
+
+websocket_urlpatterns = [
+    path("ws/availability/<slug:clinic>/<str:date>/", Availability.as_asgi()),
+    path("ws/clinics/<slug:clinic>/<str:date>/", ClinicDay.as_asgi()),
+    re_path("", Nowhere.as_asgi()),
+]
