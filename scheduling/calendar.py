@@ -27,7 +27,7 @@ WITH slots AS (
 )
 SELECT json_build_object(
     'now', (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
-    'from', %(from)s, 'days', %(days)s,
+    'from', %(from)s::text, 'days', %(days)s::int,
     'columns', coalesce((
         SELECT json_agg(json_build_object('id', p.id, 'name', p.name, 'specialty', p.specialty, 'slots', c.slots)
                         ORDER BY p.name, p.id)
