@@ -109,6 +109,7 @@ DATABASES["default"] |= {
     "OPTIONS": {
         "application_name": env.str("APPLICATION_NAME", "clinic-booking"),
         "server_side_binding": True,
+        "prepare_threshold": 5,  # planning the hot statements costs more than running them
         "options": f"-c lock_timeout={env.int('LOCK_TIMEOUT_MS', 3000)}"
         f" -c statement_timeout={env.int('STATEMENT_TIMEOUT_MS', 15000)}"
         " -c idle_in_transaction_session_timeout=60000",

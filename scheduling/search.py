@@ -14,15 +14,19 @@ STARTS = """
 WITH service AS MATERIALIZED (
     SELECT id, station_kind, make_interval(mins => duration_minutes + buffer_minutes) AS occupied
     FROM scheduling_service WHERE id = %(service)s
-), slots AS (
-    SELECT s.*, v.occupied, s.held_until > clock_timestamp() AS held,
-           s.booking_id IS NULL AND NOT s.is_blocked
-           AND (s.held_until IS NULL OR s.held_until <= clock_timestamp()) AS free
-    FROM scheduling_slot s JOIN service v ON true
-    JOIN scheduling_service_practitioners o ON o.service_id = v.id AND o.practitioner_id = s.practitioner_id
-    JOIN scheduling_station t ON t.id = s.station_id AND t.kind = v.station_kind
+), day AS MATERIALIZED (
+    SELECT s.* FROM scheduling_slot s
     WHERE s.clinic_id = ANY(%(clinics)s) AND s.starts_at >= %(first)s AND s.starts_at < %(until)s
       AND s.starts_at > clock_timestamp()
+), offered AS MATERIALIZED (  -- looked up by practitioner: a service may have thousands elsewhere
+    SELECT d.practitioner_id, d.station_id FROM (SELECT DISTINCT practitioner_id, station_id FROM day) d, service v
+    WHERE EXISTS (SELECT FROM scheduling_station t WHERE t.id = d.station_id AND t.kind = v.station_kind)
+      AND EXISTS (SELECT FROM scheduling_service_practitioners o
+                  WHERE o.service_id = v.id AND o.practitioner_id = d.practitioner_id)
+), slots AS (
+    SELECT day.*, v.occupied, held_until > clock_timestamp() AS held,
+           booking_id IS NULL AND NOT is_blocked AND (held_until IS NULL OR held_until <= clock_timestamp()) AS free
+    FROM day JOIN offered USING (practitioner_id, station_id), service v
 ), reach AS (
     SELECT *, bool_and(free) OVER visit AS all_free, bool_or(held) OVER visit AS any_held,
            array_agg(id) OVER visit AS covers, max(ends_at) OVER visit AS reaches,

@@ -169,7 +169,9 @@ class Slot(models.Model):
     key keeps them equal), so that the state of a slot is read from its own row. `version` grows with each change.
     """
 
-    clinic = models.ForeignKey(Clinic, models.PROTECT, related_name="slots", verbose_name=_("clinic"))
+    clinic = models.ForeignKey(
+        Clinic, models.PROTECT, related_name="slots", verbose_name=_("clinic"), db_index=False
+    )
     practitioner = models.ForeignKey(
         Practitioner, models.PROTECT, related_name="slots", verbose_name=_("practitioner"), db_index=False
     )
@@ -177,10 +179,20 @@ class Slot(models.Model):
         Station, models.PROTECT, related_name="slots", verbose_name=_("station"), db_index=False
     )
     template = models.ForeignKey(
-        ScheduleTemplate, models.SET_NULL, null=True, blank=True, verbose_name=_("made from template")
+        ScheduleTemplate,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        verbose_name=_("made from template"),
+        db_index=False,
     )
     exception = models.ForeignKey(
-        ScheduleException, models.SET_NULL, null=True, blank=True, verbose_name=_("made from extra hours")
+        ScheduleException,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        verbose_name=_("made from extra hours"),
+        db_index=False,
     )
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("to"))
@@ -215,12 +227,6 @@ class Slot(models.Model):
         verbose_name_plural = _("slots")
         indexes = [
             models.Index(fields=["clinic", "starts_at"], name="slot_clinic_start"),
-            models.Index(
-                fields=["clinic", "starts_at"],
-                include=["practitioner", "station", "ends_at", "held_until"],
-                condition=Q(booking__isnull=True, is_blocked=False),
-                name="slot_free",
-            ),
             models.Index(fields=["hold"], condition=Q(hold__isnull=False), name="slot_hold"),
             models.Index(fields=["booking"], condition=Q(booking__isnull=False), name="slot_booking"),
         ]
