@@ -16,10 +16,12 @@ from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from billing.refusals import refusal_sentence
+
 if TYPE_CHECKING:
     from stripe.params import EventListParams, PaymentIntentListParams, RefundListParams
 
-API_VERSION = "2026-10-28.endive"
+API_VERSION = "2026-10-28.endive"  # library, webhook endpoint and page script are raised together
 LIVE_API_BASE = "https://api.stripe.com"
 LIVE_SCRIPT_URL = "https://js.stripe.com/endive/stripe.js"
 TIMEOUT_SECONDS = (3, 15)  # to connect, to answer; the library's own default is 80
@@ -42,37 +44,6 @@ WEBHOOK_TOPICS = (
 
 logger = logging.getLogger(__name__)
 stripe.enable_telemetry = False
-
-# What the patient can do about a refusal. Codes that would help a thief (lost, stolen) share the default.
-REFUSALS: dict[str, Promise] = {
-    "insufficient_funds": _("The card does not have enough funds. Try another card, or pay with PayNow."),
-    "expired_card": _("The card has expired. Try another card."),
-    "incorrect_cvc": _("The security code is not right. Check it and try again."),
-    "invalid_cvc": _("The security code is not right. Check it and try again."),
-    "incorrect_number": _("The card number is not right. Check it and try again."),
-    "invalid_expiry_month": _("The expiry date is not right. Check it and try again."),
-    "invalid_expiry_year": _("The expiry date is not right. Check it and try again."),
-    "card_not_supported": _("The card does not support this kind of payment. Try another card."),
-    "currency_not_supported": _("The card does not support payments in this currency. Try another card."),
-    "card_velocity_exceeded": _("The card has reached its limit. Try another card, or pay with PayNow."),
-    "withdrawal_count_limit_exceeded": _(
-        "The card has reached its limit. Try another card, or pay with PayNow."
-    ),
-    "authentication_required": _(
-        "The bank asks for your confirmation. Try again and follow your bank’s steps."
-    ),
-    "payment_intent_authentication_failure": _(
-        "Your bank could not confirm that it is you. Try again, or use another card."
-    ),
-    "payment_intent_payment_attempt_failed": _("The payment did not go through. Try again, or use a card."),
-    "processing_error": _("The card could not be processed just now. Try again in a moment."),
-    "test_mode_live_card": _("This is a test system and takes test cards only."),
-}
-REFUSED = _("Your bank declined the card. Try another card, or pay with PayNow.")
-
-
-def refusal_sentence(code: str) -> str:
-    return str(REFUSALS.get(code, REFUSED))
 
 
 class GatewayError(Exception):
@@ -311,6 +282,10 @@ def construct_event(body: bytes, signature: str, secrets: Iterable[str]) -> Prov
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadSignature("malformed_body") from error
     raise BadSignature("no_secret_fits")
+
+
+def library_api_version() -> str:
+    return str(stripe.api_version)
 
 
 # -- The gateway in use ------------------------------------------------------------------------------

@@ -51,9 +51,9 @@ class DoubleServer(ThreadingHTTPServer):
     ) -> None:
         if os.environ.get("ENVIRONMENT") == "production":
             raise RuntimeError("The Stripe double refuses to run in production.")
-        super().__init__(("127.0.0.1", port), Handler)
         self.engine = Engine(path=state)
         self.sender = Sender(self.engine, webhook, secret) if webhook else None
+        super().__init__(("127.0.0.1", port), Handler)
         if self.sender:
             self.sender.redeliver()
 

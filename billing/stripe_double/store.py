@@ -25,7 +25,12 @@ class Store:
         self.tables: dict[str, dict[str, Row]] = {name: {} for name in TABLES}
         self.listeners: list[Callable[[Row], None]] = []
         if path and path.exists():
-            self.tables |= json.loads(path.read_text())
+            try:
+                self.tables |= json.loads(path.read_text())
+            except ValueError as error:
+                raise ValueError(
+                    f"{path} is no state of the Stripe double. Delete it to start anew."
+                ) from error
 
     def __getattr__(self, name: str) -> dict[str, Row]:
         if name in TABLES:

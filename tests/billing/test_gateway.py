@@ -17,6 +17,7 @@ from billing.gateway import (
     PaymentProviderDown,
     UnexpectedState,
 )
+from billing.refusals import refusal_sentence
 from billing.stripe_double.client import Crash, DoubleClient
 from billing.stripe_double.engine import Engine
 from billing.stripe_double.webhooks import signed
@@ -110,7 +111,7 @@ def test_decline_has_a_sentence(gateway, engine, intent, outcome, code, words):
 
 
 def test_stolen_card_reads_like_any_refusal():
-    assert port.refusal_sentence("stolen_card") == port.refusal_sentence("generic_decline")
+    assert refusal_sentence("stolen_card") == refusal_sentence("generic_decline")
 
 
 def test_second_card_after_a_decline(gateway, engine, intent):

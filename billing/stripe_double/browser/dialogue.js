@@ -27,8 +27,8 @@ async function watch() {
 }
 
 function show({ amount, currency }) {
-  const money = new Intl.NumberFormat("en-SG", { style: "currency", currency });
-  document.getElementById("amount").textContent = money.format(amount / 100);
+  const money = new Intl.NumberFormat("en-SG", { style: "currency", currency }).format(amount / 100);
+  document.getElementById("amount").textContent = currency === "sgd" ? `S${money}` : money;
 }
 
 /* Looks like a QR code and says nothing: three corners, and a pattern from the reference. */
