@@ -1,7 +1,25 @@
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
+from django_htmx.middleware import HtmxDetails
+
+
+class Request(HttpRequest):
+    """As views get it, with what the middleware adds."""
+
+    htmx: HtmxDetails
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    return {}
+    """What every page shows. `is_staff_somewhere` asks the database only when a template asks for it."""
+
+    def is_staff_somewhere() -> bool:
+        user = request.user
+        return user.is_authenticated and (user.is_superuser or user.memberships.exists())
+
+    return {
+        "brand": "Harbour Clinics",
+        "dpo_email": settings.DPO_EMAIL,
+        "is_staff_somewhere": is_staff_somewhere,
+    }

@@ -94,7 +94,11 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "clinic_booking.context.site",
             ],
-            "builtins": ["clinic_booking.templatetags.page"],
+            "builtins": [
+                "clinic_booking.templatetags.page",
+                "django.templatetags.i18n",
+                "django.templatetags.static",
+            ],
         },
     },
 ]
@@ -213,6 +217,8 @@ CURRENCY = "sgd"
 
 vars().update(env.email_url("EMAIL_URL", default="consolemail://" if PRODUCTION else local.email_url()))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Harbour Clinics <no-reply@harbour-clinics.example>")
+
+DPO_EMAIL = env.str("DPO_EMAIL", "dpo@harbour-clinics.example")  # the Data Protection Officer, PDPA s 11
 
 # -- Security ------------------------------------------------------------------------------------
 

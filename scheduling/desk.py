@@ -1,0 +1,99 @@
+"""The desk: a clinic's day for its staff, live and, for now, to look at."""
+
+import datetime as dt
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_safe
+
+from clinic_booking.context import Request
+from clinic_booking.models import User
+from scheduling import calendar
+from scheduling.forms import BadField, DayForm, SpanForm
+from scheduling.models import Booking, Clinic
+
+
+def clinics_of(user: User) -> QuerySet[Clinic]:
+    if user.is_superuser:
+        return Clinic.objects.all()
+    return Clinic.objects.filter(memberships__user=user)
+
+
+@login_required
+@require_safe
+def home(request: Request) -> HttpResponse:
+    if clinic := clinics_of(_user(request)).first():
+        return redirect("desk", clinic.slug)
+    raise Http404
+
+
+@login_required
+@require_safe
+def day(request: Request, clinic: str) -> HttpResponse:
+    mine = list(clinics_of(_user(request)))
+    here = _pick(mine, clinic)
+    form = DayForm(request.GET)
+    if not form.is_valid():
+        raise BadField(form)
+    today = here.today()
+    shown = form.cleaned_data["date"] or today
+    context = {
+        "nav": "desk",
+        "clinic": here,
+        "clinics": mine,
+        "day": shown,
+        "today": today,
+        "previous": shown - dt.timedelta(1),
+        "next": shown + dt.timedelta(1),
+    }
+    if "list" in request.GET:
+        context["bookings"] = _bookings_of_day(here, shown)
+        return render(request, "scheduling/desk_list.html", context)
+    return render(request, "scheduling/desk.html", context)
+
+
+@login_required
+@require_safe
+def dataset(request: Request, clinic: str) -> HttpResponse:
+    here = get_object_or_404(clinics_of(_user(request)), slug=clinic)
+    form = SpanForm(request.GET)
+    if not form.is_valid():
+        return JsonResponse({"errors": form.errors.get_json_data()}, status=422)
+    first, last = form.cleaned_data["from"], form.cleaned_data["to"]
+    text = calendar.dataset(clinic=here, first=first, days=(last - first).days + 1)
+    return HttpResponse(text, content_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@login_required
+@require_safe
+def booking(request: Request, clinic: str, reference: str) -> HttpResponse:
+    here = get_object_or_404(clinics_of(_user(request)), slug=clinic)
+    related = Booking.objects.select_related(
+        "patient", "practitioner", "station", "service", "clinic", "cancelled_by"
+    )
+    found = get_object_or_404(related, clinic=here, reference=reference)
+    template = "scheduling/_desk_booking.html" if request.htmx else "scheduling/desk_booking.html"
+    return render(request, template, {"nav": "desk", "clinic": here, "booking": found})
+
+
+def _bookings_of_day(clinic: Clinic, day: dt.date) -> QuerySet[Booking]:
+    first, until = clinic.day_bounds(day)
+    found = Booking.objects.filter(clinic=clinic, starts_at__gte=first, starts_at__lt=until)
+    return found.select_related("patient", "practitioner", "station", "service").order_by(
+        "starts_at", "practitioner"
+    )
+
+
+def _pick(clinics: list[Clinic], slug: str) -> Clinic:
+    for clinic in clinics:
+        if clinic.slug == slug:
+            return clinic
+    raise Http404
+
+
+def _user(request: Request) -> User:
+    """Behind `login_required`."""
+    assert request.user.is_authenticated
+    return request.user

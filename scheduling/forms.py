@@ -1,0 +1,95 @@
+import datetime as dt
+from collections.abc import Collection
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from clinic_booking.errors import NamedError
+from scheduling.models import Clinic, Service
+
+MAX_ID = 2**63 - 1
+MAX_DATASET_DAYS = 31
+
+
+class BadField(NamedError):
+    """What a field of a form or of an address says, where there is no form to show it at."""
+
+    status = 422
+
+    def __init__(self, form: forms.Form, *, missing: Collection[str] = ()) -> None:
+        """404 where one of the `missing` fields names something that does not exist."""
+        super().__init__()
+        field, errors = next(iter(form.errors.items()))
+        self.sentence = str(errors[0])
+        if field in missing:
+            self.status = 404
+
+
+class IsoDateField(forms.DateField):
+    """2026-10-05 and nothing else: for addresses, which people do not type."""
+
+    default_error_messages = {"invalid": _("This is not a date such as 2026-10-05.")}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(input_formats=["%Y-%m-%d"], **options)
+
+    def to_python(self, value: Any) -> dt.date | None:
+        day = super().to_python(value)
+        # Far dates overflow when an instant is made of them.
+        if day and not 2000 <= day.year <= 2200:
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return day
+
+
+class ClinicForm(forms.Form):
+    """Empty means any clinic."""
+
+    clinic = forms.ModelChoiceField(
+        Clinic.objects.filter(is_active=True),
+        to_field_name="slug",
+        required=False,
+        error_messages={"invalid_choice": _("There is no such clinic.")},
+    )
+
+
+class SearchForm(ClinicForm):
+    service = forms.ModelChoiceField(
+        Service.objects.filter(is_online=True),
+        to_field_name="slug",
+        error_messages={"invalid_choice": _("This cannot be booked online. Please choose another reason.")},
+    )
+    date = IsoDateField(required=False)
+
+
+class HoldForm(forms.Form):
+    slot = forms.IntegerField(min_value=1, max_value=MAX_ID)
+    service = forms.IntegerField(min_value=1, max_value=MAX_ID)
+
+
+class MoveForm(forms.Form):
+    slot = forms.IntegerField(min_value=1, max_value=MAX_ID)
+    version = forms.IntegerField(min_value=1, max_value=2**31 - 1)
+
+
+class DayForm(forms.Form):
+    date = IsoDateField(required=False)
+
+
+class SpanForm(forms.Form):
+    """`from` and `to`, both included, at most a month."""
+
+    to = IsoDateField()
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["from"] = IsoDateField()  # a word of the language, so no class attribute
+
+    def clean(self) -> dict[str, Any]:
+        first, last = self.cleaned_data.get("from"), self.cleaned_data.get("to")
+        if first and last and not 0 <= (last - first).days < MAX_DATASET_DAYS:
+            raise ValidationError(
+                _("Ask for 1 to %(days)s days, in order."), params={"days": MAX_DATASET_DAYS}
+            )
+        return self.cleaned_data

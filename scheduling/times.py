@@ -1,0 +1,143 @@
+"""How times are shown: the day strip, one card for each practitioner, and free times as buttons."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from scheduling import search
+from scheduling.models import Booking, Clinic, Hold, Service
+
+STRIP_DAYS = 7
+PERIODS = [(12, _("Morning")), (17, _("Afternoon")), (24, _("Evening"))]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where the button of a time posts to, and with what: a new hold, or the move of a visit."""
+
+    action: str
+    fields: dict[str, int]
+
+    @classmethod
+    def of_hold(cls, service_id: int) -> "Choice":
+        return cls(reverse("holds"), {"service": service_id})
+
+    @classmethod
+    def of_move(cls, booking: Booking) -> "Choice":
+        return cls(reverse("move", args=[booking.reference]), {"version": booking.version})
+
+
+@dataclass(frozen=True)
+class Day:
+    date: dt.date
+    free: int
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class DayStrip:
+    days: list[Day]
+    earlier: dt.date | None
+    later: dt.date | None
+
+
+def day_strip(
+    service: Service, clinics: Sequence[Clinic], chosen: dt.date, today: dt.date, last: dt.date
+) -> DayStrip:
+    """The week that holds the chosen day; weeks are counted from today."""
+    first = today + dt.timedelta((chosen - today).days // STRIP_DAYS * STRIP_DAYS)
+    counts = search.day_counts(service=service, clinics=clinics, first=first, days=STRIP_DAYS)
+    return DayStrip(
+        days=[Day(date, free, date == chosen) for date, free in counts.items() if date <= last],
+        earlier=first - dt.timedelta(STRIP_DAYS) if first > today else None,
+        later=first + dt.timedelta(STRIP_DAYS) if first + dt.timedelta(STRIP_DAYS) <= last else None,
+    )
+
+
+@dataclass(frozen=True)
+class Cell:
+    slot_id: int
+    label: str
+    status: str  # as in search, or "mine"
+    held_until: dt.datetime | None
+    version: int
+    covers: str
+
+
+@dataclass(frozen=True)
+class Card:
+    practitioner_id: int
+    name: str
+    specialty: str
+    station: str
+    clinic: Clinic
+    free: int
+    periods: list[tuple[str | Promise, list[Cell]]]
+
+
+def cards(
+    people: Iterable[search.PractitionerDay], clinics: dict[int, Clinic], mine: Hold | None
+) -> list[Card]:
+    """Those with free times first."""
+    own = {slot.pk for slot in mine.slots.all()} if mine else set()
+    found = [_card(person, clinics[person.clinic_id], own) for person in people]
+    return sorted(found, key=lambda card: card.free == 0)
+
+
+def _card(person: search.PractitionerDay, clinic: Clinic, own: set[int]) -> Card:
+    zone = clinic.zone
+    by_period = groupby(person.times, lambda time: _period(time.starts_at.astimezone(zone).hour))
+    return Card(
+        practitioner_id=person.practitioner_id,
+        name=person.name,
+        specialty=person.specialty,
+        station=person.station,
+        clinic=clinic,
+        free=sum(time.status == "available" for time in person.times),
+        periods=[(name, [_cell(time, zone, own) for time in times]) for name, times in by_period],
+    )
+
+
+def _period(hour: int) -> str | Promise:
+    return next(name for until, name in PERIODS if hour < until)
+
+
+def _cell(time: search.Time, zone: dt.tzinfo, own: set[int]) -> Cell:
+    return Cell(
+        slot_id=time.slot_id,
+        label=f"{time.starts_at.astimezone(zone):%H:%M}",
+        status="mine" if own.intersection(time.covers) else time.status,
+        held_until=time.held_until,
+        version=time.version,
+        covers=" ".join(map(str, time.covers)),
+    )
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A free time on a button of its own, outside of a card."""
+
+    slot_id: int
+    starts_at: dt.datetime
+    practitioner: str
+    clinic: Clinic
+
+
+def offers(free: Iterable[search.FreeTime]) -> list[Offer]:
+    free = list(free)
+    clinics = Clinic.objects.in_bulk({time.clinic_id for time in free}) if free else {}
+    return [
+        Offer(time.slot_id, time.starts_at, time.practitioner_name, clinics[time.clinic_id]) for time in free
+    ]
+
+
+def offers_near(hold: Hold) -> list[Offer]:
+    free = search.nearest_free(
+        service_id=hold.service_id, clinic_ids=[hold.clinic_id], around=hold.starts_at, limit=6
+    )
+    return offers(free)

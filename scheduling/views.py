@@ -1,0 +1,180 @@
+"""What anyone can do without a login: choose a reason, choose a time, hold it."""
+
+import datetime as dt
+import secrets
+import uuid
+
+from django.db.models.functions import Now
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_POST, require_safe
+
+from clinic_booking.context import Request
+from patients.models import Patient
+from scheduling import booking, search, visits
+from scheduling.errors import NotOffered, SlotTaken, TooLate
+from scheduling.forms import BadField, ClinicForm, HoldForm, SearchForm
+from scheduling.models import Booking, Clinic, Hold, Service
+from scheduling.times import Choice, cards, day_strip, offers, offers_near
+
+DAYS_AHEAD = 180
+
+
+@require_safe
+def home(request: Request) -> HttpResponse:
+    form = ClinicForm(request.GET)
+    if not form.is_valid():
+        raise BadField(form, missing=["clinic"])
+    context = {
+        "nav": "book",
+        "services": Service.objects.filter(is_online=True),
+        "clinics": Clinic.objects.filter(is_active=True),
+        "chosen": form.cleaned_data["clinic"],
+    }
+    return render(request, "scheduling/home.html", context)
+
+
+@require_safe
+def book(request: Request) -> HttpResponse:
+    if not request.GET.get("service"):
+        return redirect("home")
+    form = SearchForm(request.GET)
+    if not form.is_valid():
+        raise BadField(form, missing=["service", "clinic"])
+    service, clinic = form.cleaned_data["service"], form.cleaned_data["clinic"]
+    clinics = list(Clinic.objects.filter(is_active=True))
+    shown = [clinic] if clinic else clinics
+    today = shown[0].today() if shown else dt.datetime.now(dt.UTC).date()
+    last = today + dt.timedelta(DAYS_AHEAD)
+    asked = form.cleaned_data["date"] or today
+    day = min(max(asked, today), last)
+    moving, mine = _moving(request, service), own_hold(request)
+    people = search.day_times(service=service, clinics=shown, day=day)
+    context = {
+        "nav": "book",
+        "service": service,
+        "clinic": clinic,
+        "clinics": clinics,
+        "shown": shown,
+        "day": day,
+        "is_nearest": day != asked,
+        "moving": moving,
+        "mine": mine,
+        "choice": Choice.of_move(moving) if moving else Choice.of_hold(service.pk),
+        "strip": day_strip(service, shown, day, today, last),
+        "cards": cards(people, {c.pk: c for c in shown}, mine),
+    }
+    return render(request, "scheduling/_times.html" if request.htmx else "scheduling/book.html", context)
+
+
+def _moving(request: Request, service: Service) -> Booking | None:
+    """The visit that is to be moved to the chosen time, if any."""
+    if not (reference := request.GET.get("move")):
+        return None
+    moving = visits.find(request, reference)
+    if moving.service_id != service.pk:
+        raise NotOffered
+    if not moving.can_be_changed():
+        raise TooLate
+    return moving
+
+
+# -- Holds ---------------------------------------------------------------------------------------
+
+
+@require_POST
+def holds(request: Request) -> HttpResponse:
+    form = HoldForm(request.POST)
+    if not form.is_valid():
+        raise NotOffered
+    slot_id, service_id = form.cleaned_data["slot"], form.cleaned_data["service"]
+    try:
+        hold = booking.hold_slots(
+            slot_id=slot_id, service_id=service_id, owner=_owner(request), patient=_patient(request)
+        )
+    except SlotTaken as refusal:
+        context = {
+            "nav": "book",
+            "sentence": refusal.sentence,
+            "offers": offers(refusal.nearby),
+            "choice": Choice.of_hold(service_id),
+            "service": Service.objects.filter(pk=service_id).first(),
+        }
+        return render(request, "scheduling/taken.html", context, status=refusal.status)
+    return see_other(reverse("checkout", args=[hold.pk]))
+
+
+@require_POST
+def release(request: Request, hold_id: uuid.UUID) -> HttpResponse:
+    hold = _find_hold(request, hold_id)
+    booking.release_hold(hold_id=hold_id, owner=hold.owner)
+    return see_other(times_url(hold))
+
+
+@require_POST
+def renewal(request: Request, hold_id: uuid.UUID) -> HttpResponse:
+    hold = _find_hold(request, hold_id)
+    hold = booking.renew_hold(hold_id=hold_id, owner=hold.owner)
+    if request.htmx:
+        return render(request, "billing/_hold_timer.html", {"hold": hold})
+    return see_other(reverse("checkout", args=[hold_id]))
+
+
+@require_safe
+def hold_offers(request: Request, hold_id: uuid.UUID) -> HttpResponse:
+    """The fragment that takes the form's place when the hold has run out in front of the patient."""
+    return render(request, "scheduling/_hold_ended.html", _ended(_find_hold(request, hold_id)))
+
+
+def hold_ended(request: Request, hold: Hold) -> HttpResponse:
+    """The page for the checkout of a hold that is over. The caller checked whose it was."""
+    return render(request, "scheduling/hold_ended.html", {"nav": "book", **_ended(hold)}, status=410)
+
+
+def _ended(hold: Hold) -> dict[str, object]:
+    return {
+        "hold": hold,
+        "offers": offers_near(hold),
+        "choice": Choice.of_hold(hold.service_id),
+        "times_url": times_url(hold),
+    }
+
+
+def times_url(hold: Hold) -> str:
+    """The page of times from which the hold was chosen."""
+    day = hold.clinic.local_date(hold.starts_at)
+    query = {"service": hold.service.slug, "clinic": hold.clinic.slug, "date": day.isoformat()}
+    return f"{reverse('book')}?{urlencode(query)}"
+
+
+def own_hold(request: Request) -> Hold | None:
+    """The live hold of this browser."""
+    if not (owner := request.session.get("owner")):
+        return None
+    live = Hold.objects.filter(owner=owner, ended_at=None, expires_at__gt=Now())
+    return live.select_related("clinic", "practitioner", "service").first()
+
+
+def _find_hold(request: Request, hold_id: uuid.UUID) -> Hold:
+    mine = Hold.objects.filter(owner=request.session.get("owner", ""))
+    return get_object_or_404(mine.select_related("clinic", "service"), pk=hold_id)
+
+
+def _owner(request: Request) -> str:
+    if "owner" not in request.session:
+        request.session["owner"] = secrets.token_urlsafe(24)
+    owner: str = request.session["owner"]
+    return owner
+
+
+def _patient(request: Request) -> Patient | None:
+    if not request.user.is_authenticated:
+        return None
+    return Patient.objects.filter(user=request.user).first()
+
+
+def see_other(url: str) -> HttpResponse:
+    """303: the next request is a GET, also after a refresh."""
+    return HttpResponse(status=303, headers={"Location": url})
