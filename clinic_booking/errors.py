@@ -7,6 +7,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import DataError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from psycopg import errors as postgres
 
@@ -19,7 +20,7 @@ class NamedError(Exception):
     """An expected refusal. `NamedErrors` middleware answers it; nothing was changed when it is raised."""
 
     status = 409
-    sentence = _("That was not possible.")
+    sentence: str | Promise = _("That was not possible.")
 
     def __str__(self) -> str:
         return str(self.sentence)
