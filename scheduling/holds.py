@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connection, transaction
 
+from clinic_booking.errors import Busy
 from patients.models import Patient
 from scheduling import live, search
 from scheduling.errors import (
@@ -34,6 +35,9 @@ from scheduling.locks import (
 )
 from scheduling.models import Hold, Slot
 from scheduling.models.bookings import HOLD_SECONDS, MAX_RENEWALS
+
+# Of one owner's simultaneous choices one wins each round. A person makes two or three.
+ATTEMPTS = 5
 
 
 class Supply(NamedTuple):
@@ -114,17 +118,17 @@ def hold_slots(
 
     The same choice again returns the same hold, not extended. `any_service` allows services that are not online.
 
-    Raises SlotGone, NotOffered, SlotPast, SlotBlocked, SlotTaken.
+    Raises SlotGone, NotOffered, SlotPast, SlotBlocked, SlotTaken; Busy for an owner who asks many times at once.
     """
-    for attempt in (1, 2):
+    for _ in range(ATTEMPTS):
         try:
             with transaction.atomic(durable=True):
                 return _hold(slot_id, service_id, owner, patient, any_service)
         except IntegrityError as error:
             # Two requests of one owner at the same moment: the second now sees the hold of the first.
-            if attempt == 2 or "one_hold_for_each" not in str(error):
+            if "one_hold_for_each" not in str(error):
                 raise
-    raise AssertionError
+    raise Busy
 
 
 def _hold(slot_id: int, service_id: int, owner: str, patient: Patient | None, any_service: bool) -> Hold:
@@ -139,6 +143,8 @@ def _hold(slot_id: int, service_id: int, owner: str, patient: Patient | None, an
     if prior and (same := _same_hold(prior, first, service_id)):
         return same
     end_holds(prior, Hold.EndReason.RELEASED)
+    # Only what is still theirs: while this waited for its lock, a slot may have been booked or taken over.
+    free_slots([s for s in locked if s.hold_id in prior and not s.is_wanted])
     claim = asked | {
         "hold": uuid.uuid4(),
         "clinic": first.clinic_id,
@@ -159,7 +165,6 @@ def _hold(slot_id: int, service_id: int, owner: str, patient: Patient | None, an
         return _own_hold_or_refusal(wanted, service_id, owner)
     created_at, locked_at, expires_at, ids, versions = row
     end_run_out({s.hold_id for s in wanted if s.hold_id} - set(prior))
-    free_slots([s for s in locked if not s.is_wanted])
     live.announce(
         (first.clinic_id, first.day, i, v, "held", to_ms(expires_at))
         for i, v in zip(ids, versions, strict=True)

@@ -1,0 +1,80 @@
+"""What design §3–4 promises about holds and bookings, each as a query for the rows that break it."""
+
+from django.db import connection
+
+LIVE = "b.status IN ('booked', 'arrived', 'fulfilled')"
+
+BROKEN = {
+    "a live booking has exactly its slots, without a gap": f"""
+        SELECT b.id FROM scheduling_booking b JOIN scheduling_service v ON v.id = b.service_id
+        LEFT JOIN scheduling_slot s ON s.booking_id = b.id WHERE {LIVE}
+        GROUP BY b.id, v.id HAVING min(s.starts_at) IS DISTINCT FROM b.starts_at
+            OR sum(s.ends_at - s.starts_at) IS DISTINCT FROM max(s.ends_at) - b.starts_at
+            OR b.ends_at <> b.starts_at + make_interval(mins => v.duration_minutes)
+            OR max(s.ends_at) < b.starts_at + make_interval(mins => v.duration_minutes + v.buffer_minutes)
+            OR max(s.starts_at) >= b.starts_at + make_interval(mins => v.duration_minutes + v.buffer_minutes)
+            OR bool_or((s.clinic_id, s.practitioner_id, s.station_id)
+                       IS DISTINCT FROM (b.clinic_id, b.practitioner_id, b.station_id))""",
+    "an ended booking keeps no slot": f"""
+        SELECT s.id FROM scheduling_slot s JOIN scheduling_booking b ON b.id = s.booking_id WHERE NOT ({LIVE})""",
+    "a live hold has exactly its slots, without a gap": """
+        SELECT h.id FROM scheduling_hold h LEFT JOIN scheduling_slot s
+            ON s.hold_id = h.id AND s.held_until = h.expires_at
+            AND s.practitioner_id = h.practitioner_id AND s.station_id = h.station_id
+        WHERE h.ended_at IS NULL AND h.expires_at > clock_timestamp() + interval '1 second'
+        GROUP BY h.id HAVING min(s.starts_at) IS DISTINCT FROM h.starts_at
+            OR sum(s.ends_at - s.starts_at) IS DISTINCT FROM max(s.ends_at) - h.starts_at
+            OR max(s.ends_at) < h.occupied_until OR max(s.starts_at) >= h.occupied_until""",
+    "an ended hold keeps no slot for itself": """
+        SELECT s.id FROM scheduling_slot s JOIN scheduling_hold h ON h.id = s.hold_id
+        WHERE h.ended_at IS NOT NULL AND s.held_until > clock_timestamp()""",
+    "a confirmed hold has one booking, any other none": """
+        SELECT h.id FROM scheduling_hold h LEFT JOIN scheduling_booking b ON b.hold_id = h.id
+        WHERE (h.end_reason = 'confirmed') <> (b.id IS NOT NULL)""",
+    "a session says what its booking says": """
+        SELECT b.id FROM scheduling_booking b JOIN scheduling_sessionticket t ON t.id = b.session_id
+        JOIN scheduling_bookingrequest r ON r.id = t.request_id
+        WHERE r.patient_id <> b.patient_id OR r.service_id <> b.service_id OR t.status <> CASE b.status
+            WHEN 'fulfilled' THEN 'completed' WHEN 'cancelled' THEN 'cancelled' WHEN 'noshow' THEN 'forfeited'
+            ELSE 'scheduled' END""",
+    "a visit is the patient's day at the clinic": """
+        SELECT b.id FROM scheduling_booking b JOIN scheduling_visitticket t ON t.id = b.visit_id
+        JOIN scheduling_clinic c ON c.id = b.clinic_id
+        WHERE (t.patient_id, t.clinic_id, t.date)
+              <> (b.patient_id, b.clinic_id, (b.starts_at AT TIME ZONE c.time_zone)::date)""",
+    "a patient is in one place": """
+        SELECT b.id FROM scheduling_booking b JOIN scheduling_booking o ON o.patient_id = b.patient_id AND o.id > b.id
+        WHERE b.status NOT IN ('cancelled', 'noshow') AND o.status NOT IN ('cancelled', 'noshow')
+            AND tstzrange(b.starts_at, b.ends_at) && tstzrange(o.starts_at, o.ends_at)""",
+    "a practitioner and a station are in one place": """
+        SELECT s.id FROM scheduling_slot s JOIN scheduling_slot o ON o.id > s.id
+            AND (o.practitioner_id = s.practitioner_id OR o.station_id = s.station_id)
+        WHERE tstzrange(s.starts_at, s.ends_at) && tstzrange(o.starts_at, o.ends_at)""",
+    "one running hold for each owner and patient": """
+        SELECT h.id FROM scheduling_hold h JOIN scheduling_hold o
+            ON o.id > h.id AND (o.owner = h.owner OR o.patient_id = h.patient_id)
+        WHERE h.ended_at IS NULL AND o.ended_at IS NULL""",
+    "each change of a booking has its event": """
+        SELECT b.id FROM scheduling_booking b LEFT JOIN clinic_booking_event e ON e.subject = 'booking:' || b.id
+        GROUP BY b.id HAVING count(*) FILTER (WHERE e.topic LIKE 'appointment.%') <> b.version
+            OR count(*) FILTER (WHERE e.topic = 'appointment.booked') <> 1
+            OR count(*) FILTER (WHERE e.topic = 'appointment.cancelled') <> (b.status = 'cancelled')::int
+            OR count(*) FILTER (WHERE e.topic = 'appointment.noshow') <> (b.status = 'noshow')::int
+            OR count(*) FILTER (WHERE e.topic = 'appointment.fulfilled') <> (b.status = 'fulfilled')::int""",
+    "a hold that ran out is told once, no other ever": """
+        SELECT h.id FROM scheduling_hold h
+        LEFT JOIN clinic_booking_event e ON e.subject = 'hold:' || h.id AND e.topic = 'hold.expired'
+        GROUP BY h.id HAVING count(e.id) > 1 OR (h.end_reason = 'expired' AND count(e.id) = 0)
+            OR (h.end_reason IN ('', 'released') AND count(e.id) > 0)""",
+}
+
+
+def broken() -> dict[str, list[object]]:
+    """The promises that do not hold now, each with the ids of its rows. Empty when all is well."""
+    found = {}
+    with connection.cursor() as cursor:
+        for promise, query in BROKEN.items():
+            cursor.execute(query)
+            if rows := cursor.fetchall():
+                found[promise] = [row[0] for row in rows]
+    return found
