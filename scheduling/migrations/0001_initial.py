@@ -1027,10 +1027,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="slot",
             constraint=django.contrib.postgres.constraints.ExclusionConstraint(
-                expressions=[
-                    (scheduling.models.supply.IntRange("practitioner_id"), "&&"),
-                    (scheduling.models.supply.TimeRange("starts_at", "ends_at"), "&&"),
-                ],
+                expressions=[(scheduling.models.supply.Occupied("practitioner_id"), "&&")],
                 name="practitioner_in_one_place",
                 violation_error_message="The practitioner already has a slot at this time.",
             ),
@@ -1038,10 +1035,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="slot",
             constraint=django.contrib.postgres.constraints.ExclusionConstraint(
-                expressions=[
-                    (scheduling.models.supply.IntRange("station_id"), "&&"),
-                    (scheduling.models.supply.TimeRange("starts_at", "ends_at"), "&&"),
-                ],
+                expressions=[(scheduling.models.supply.Occupied("station_id"), "&&")],
                 name="station_used_once",
                 violation_error_message="The station is already used at this time.",
             ),
@@ -1217,10 +1211,7 @@ class Migration(migrations.Migration):
             model_name="booking",
             constraint=django.contrib.postgres.constraints.ExclusionConstraint(
                 condition=models.Q(("status__in", ["cancelled", "noshow"]), _negated=True),
-                expressions=[
-                    (scheduling.models.supply.IntRange("patient_id"), "&&"),
-                    (scheduling.models.supply.TimeRange("starts_at", "ends_at"), "&&"),
-                ],
+                expressions=[(scheduling.models.supply.Occupied("patient_id"), "&&")],
                 name="patient_in_one_place",
                 violation_error_message="The patient already has a visit at this time.",
             ),

@@ -21,7 +21,7 @@ from clinic_booking.models import User
 from patients.models import Patient
 from scheduling.models.demand import SessionTicket
 from scheduling.models.places import Clinic, Practitioner, Service, Station
-from scheduling.models.supply import IntRange, TimeRange
+from scheduling.models.supply import Occupied
 
 HOLD_SECONDS = 300
 MAX_RENEWALS = 2
@@ -196,10 +196,7 @@ class Booking(models.Model):
             ),
             ExclusionConstraint(
                 name="patient_in_one_place",
-                expressions=[
-                    (IntRange("patient_id"), RangeOperators.OVERLAPS),
-                    (TimeRange("starts_at", "ends_at"), RangeOperators.OVERLAPS),
-                ],
+                expressions=[(Occupied("patient_id"), RangeOperators.OVERLAPS)],
                 condition=~Q(status__in=["cancelled", "noshow"]),
                 violation_error_message=_("The patient already has a visit at this time."),
             ),
