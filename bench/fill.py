@@ -12,7 +12,8 @@ SLOTS_PER_CLINIC = PRACTITIONERS * SLOTS_A_DAY * DAYS  # 14,400
 SLOTS = """
 INSERT INTO scheduling_slot (clinic_id, practitioner_id, station_id, starts_at, ends_at, is_blocked, block_reason)
 SELECT s.clinic_id, t.practitioner_id, s.id, at, at + interval '20 minutes', false, ''
-FROM scheduling_station s JOIN unnest(%s::bigint[], %s::bigint[]) AS t(station_id, practitioner_id) ON t.station_id = s.id,
+FROM scheduling_station s
+     JOIN unnest(%s::bigint[], %s::bigint[]) AS t(station_id, practitioner_id) ON t.station_id = s.id,
      generate_series(0, %s - 1) AS day, generate_series(0, %s - 1) AS n,
      LATERAL (SELECT %s::timestamptz + day * interval '1 day' + n * interval '20 minutes' AS at) AS times
 """
@@ -46,7 +47,8 @@ def add_clinics(count: int) -> list[Clinic]:
     start = clinics[0].day_bounds(clinics[0].today() + dt.timedelta(days=1))[0] + dt.timedelta(hours=9)
     for clinic in clinics:
         practitioners = Practitioner.objects.bulk_create(
-            Practitioner(name=f"Dr {clinic.slug} {n}", specialty="General practice") for n in range(PRACTITIONERS)
+            Practitioner(name=f"Dr {clinic.slug} {n}", specialty="General practice")
+            for n in range(PRACTITIONERS)
         )
         service.practitioners.add(*practitioners)
         stations = Station.objects.bulk_create(

@@ -1,0 +1,294 @@
+"""What is measured. Each part prints rows: what, the bare database, the product, their ratio."""
+
+import datetime as dt
+import itertools
+import json
+import secrets
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from importlib import import_module
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.urls import reverse
+
+from bench import load
+from bench.fill import SLOTS_PER_CLINIC, add_clinics
+from bench.servers import granian, hybrid, pgbench
+from scheduling import live
+from scheduling.calendar import DATASET
+from scheduling.models import Clinic, Hold, Service, Slot
+from scheduling.search import STARTS
+
+ROUNDS = 3
+CSRF = "benchbenchbenchbenchbenchbench32"
+
+BARE_HOLD = """
+\\set id random(1, :slots)
+BEGIN;
+SELECT id FROM scheduling_slot WHERE id = :id FOR UPDATE;
+INSERT INTO bench_hold (slot_id, expires_at) VALUES (:id, clock_timestamp() + interval '300 seconds');
+COMMIT;
+"""
+BARE_CONFIRM = """
+\\set id random(1, :slots)
+BEGIN;
+SELECT id FROM bench_slot WHERE id = :id FOR UPDATE;
+UPDATE bench_slot SET booking_id = :id WHERE id = :id;
+INSERT INTO bench_booking (slot_id) VALUES (:id);
+INSERT INTO bench_event (topic) VALUES ('appointment.booked');
+COMMIT;
+"""
+BARE_TABLES = """
+CREATE TABLE bench_hold (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), slot_id bigint, expires_at timestamptz);
+CREATE TABLE bench_slot AS SELECT id, booking_id FROM scheduling_slot LIMIT 43200;
+ALTER TABLE bench_slot ADD PRIMARY KEY (id);
+CREATE TABLE bench_booking (id bigserial PRIMARY KEY, slot_id bigint, created_at timestamptz DEFAULT now());
+CREATE TABLE bench_event (id bigserial PRIMARY KEY, topic text, created_at timestamptz DEFAULT now());
+"""
+
+
+def say(*cells: object) -> None:
+    print("  ".join(f"{cell!s:>14}" if n else f"{cell!s:<52}" for n, cell in enumerate(cells)), flush=True)
+
+
+def head(title: str, *columns: str) -> None:
+    print(f"\n{title}", flush=True)
+    say("", *columns)
+
+
+def supply(*, quick: bool) -> None:
+    """Rows a second into the real table with its constraints; `generate_slots` is measured by its own report."""
+    head("Supply", "slots", "seconds", "slots/s")
+    for clinics in (3,) if quick else (3, 87):
+        begin = time.perf_counter()
+        add_clinics(clinics)
+        took = time.perf_counter() - begin
+        count = clinics * SLOTS_PER_CLINIC
+        say("insert with all constraints", f"{count:,}", f"{took:.1f}", f"{count / took:,.0f}")
+
+
+def holds(*, quick: bool) -> None:
+    _need_supply()
+    with connection.cursor() as cursor:
+        cursor.execute(BARE_TABLES)
+    count, seconds = (1500, 2) if quick else (4000, 5)
+    free = iter(
+        Slot.objects.filter(hold=None, booking=None).order_by("?").values_list("pk", flat=True)[: count * 14]
+    )
+    head("Writes, 32 clients (medians of 3 interleaved rounds)", "rate/s", "of bare", "p50 ms", "p99 ms")
+    variables = {"slots": 43200}
+    bare: list[float] = []
+    runs: dict[str, list[load.Result]] = {"production": [], "one process": []}
+    for _round in range(ROUNDS):
+        bare.append(pgbench(BARE_HOLD, seconds=seconds, variables=variables)[0])
+        for name, server in _servers():
+            requests = list(_hold_requests(itertools.islice(free, count)))
+            with server as port:
+                _warm(port)
+                runs[name].append(load.run(port, requests))
+    _say_rates("POST /holds/", bare, runs, 303)
+    confirm_bare = [
+        pgbench(BARE_CONFIRM, seconds=seconds, variables=variables)[0] for _round in range(ROUNDS)
+    ]
+    confirms: dict[str, list[load.Result]] = {"production": [], "one process": []}
+    for _round in range(ROUNDS):
+        for name, server in _servers():
+            requests = list(_confirm_requests(itertools.islice(free, count // 2)))
+            with server as port:
+                _warm(port)
+                confirms[name].append(load.run(port, requests))
+    _say_rates("confirm: details, consent, booking", confirm_bare, confirms, 303)
+
+
+def _servers() -> list[tuple[str, AbstractContextManager[int]]]:
+    return [("production", granian()), ("one process", hybrid())]
+
+
+def _warm(port: int) -> None:
+    load.run(port, [load.get("/book/")] * 64)
+
+
+def _say_rates(what: str, bare: list[float], runs: dict[str, list[load.Result]], expected: int) -> None:
+    reference = statistics.median(bare)
+    say(f"{what}: bare transaction, pgbench", f"{reference:,.0f}", "100 %")
+    for name, results in runs.items():
+        wrong = sum((r.statuses for r in results), start=type(results[0].statuses)())
+        del wrong[expected]
+        rate = statistics.median(r.rate for r in results)
+        p50, p99 = (statistics.median(r.percentile(p) for r in results) for p in (50, 99))
+        say(f"{what}: {name}", f"{rate:,.0f}", f"{rate / reference:.1%}", f"{p50:.1f}", f"{p99:.1f}")
+        if wrong:
+            say(f"  other answers: {dict(wrong)}")
+
+
+def _session(**values: object) -> str:
+    store = import_module(settings.SESSION_ENGINE).SessionStore()
+    store.update(values)
+    store.create()
+    return f"{settings.SESSION_COOKIE_NAME}={store.session_key}; {settings.CSRF_COOKIE_NAME}={CSRF}"
+
+
+def _hold_requests(slots: Iterator[int]) -> Iterator[bytes]:
+    service = Service.objects.get(slug="bench").pk
+    for slot in slots:
+        cookies = _session(owner=secrets.token_urlsafe(24))
+        yield load.post("/holds/", f"slot={slot}&service={service}&csrfmiddlewaretoken={CSRF}", cookies)
+
+
+def _confirm_requests(slots: Iterator[int]) -> Iterator[bytes]:
+    from scheduling.booking import hold_slots
+
+    service = Service.objects.get(slug="bench").pk
+    for n, slot in enumerate(slots):
+        owner = secrets.token_urlsafe(24)
+        hold = hold_slots(slot_id=slot, service_id=service, owner=owner)
+        fields = f"name=Tan+Mei+Ling&email=bench{n}%40example.com&phone=%2B6590000001&consent=on&csrfmiddlewaretoken={CSRF}"
+        yield load.post(reverse("pay", args=[hold.pk]), fields, _session(owner=owner))
+
+
+def _need_supply() -> None:
+    if not Clinic.objects.exists():
+        add_clinics(3)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+
+
+def reads(*, quick: bool) -> None:
+    """One client: the same statement in pgbench and through the whole stack; then with thirty times the slots."""
+    _need_supply()
+    _book_some()
+    head("Reads, one client", "slots", "bare ms", "p50 ms", "ratio", "p99 ms")
+    small = _read_rows()
+    if quick:
+        return
+    if Slot.objects.count() < 1_000_000:
+        add_clinics(87)
+        _need_supply()
+    for name, p50 in _read_rows().items():
+        say(f"{name}: many slots ÷ few", "", "", f"{p50 / small[name]:.2f} ×")
+
+
+def _book_some() -> None:
+    """Claim 40 % of the first clinic's first week, for holds that stand in for bookings in size."""
+    if Hold.objects.count() > 400:
+        return
+    from scheduling.booking import hold_slots
+
+    service = Service.objects.get(slug="bench").pk
+    free = Slot.objects.filter(clinic=Clinic.objects.first(), hold=None, booking=None).order_by("starts_at")[
+        :480
+    ]
+    for slot in itertools.islice(free, 0, None, 3):
+        hold_slots(slot_id=slot.pk, service_id=service, owner=secrets.token_hex(8))
+
+
+def _read_rows() -> dict[str, float]:
+    clinic, service = Clinic.objects.order_by("pk").first(), Service.objects.get(slug="bench")
+    assert clinic
+    day = clinic.today() + dt.timedelta(days=1)
+    staff = _staff_session(clinic)
+    first, until = clinic.day_bounds(day)
+    search = {
+        "service": service.pk,
+        "clinics": [clinic.pk],
+        "first": first,
+        "until": until,
+        "occupied": service.occupied,
+    }
+    grid = {"clinic": clinic.pk, "zone": clinic.time_zone, "from": day.isoformat(), "first": first}
+    grid["midnight"] = dt.datetime.combine(day, dt.time())
+    week = {"until": clinic.day_bounds(day, 7)[1], "days": 7}
+    book = f"{reverse('book')}?service={service.slug}&clinic={clinic.slug}&date={day}"
+    dataset = f"/desk/{clinic.slug}/dataset.json?from={day}&to="
+    rows = {
+        "search, one service, one day": (STARTS + "SELECT * FROM starts", search, load.get(book)),
+        "calendar day": (DATASET, grid | {"until": until, "days": 1}, load.get(f"{dataset}{day}", staff)),
+        "calendar week": (DATASET, grid | week, load.get(f"{dataset}{day + dt.timedelta(days=6)}", staff)),
+    }
+    count, found = f"{Slot.objects.count():,}", {}
+    with granian() as port:
+        _warm(port)
+        for name, (statement, params, request) in rows.items():
+            result = load.run(port, [request] * 300, clients=1)
+            assert set(result.statuses) == {200}, result.statuses
+            bare, p50 = pgbench(_literal(statement, params), clients=1, seconds=2)[1], result.percentile(50)
+            say(
+                name,
+                count,
+                f"{bare:.2f}",
+                f"{p50:.2f}",
+                f"{p50 / bare:.1f} ×",
+                f"{result.percentile(99):.1f}",
+            )
+            found[name] = p50
+    return found
+
+
+def _literal(statement: str, params: dict[str, object]) -> str:
+    from psycopg import ClientCursor
+
+    connection.ensure_connection()
+    return " ".join(ClientCursor(connection.connection).mogrify(statement, params).split()) + ";"
+
+
+def _staff_session(clinic: Clinic) -> str:
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+
+    from clinic_booking.models import User
+
+    user, _made = User.objects.get_or_create(username="bench", defaults={"is_superuser": True})
+    backend = settings.AUTHENTICATION_BACKENDS[0]
+    keys = {
+        SESSION_KEY: str(user.pk),
+        BACKEND_SESSION_KEY: backend,
+        HASH_SESSION_KEY: user.get_session_auth_hash(),
+    }
+    return _session(**keys)
+
+
+def live_updates(*, quick: bool) -> None:
+    """From commit to the text on another socket, 20 changes a second."""
+    _need_supply()
+    clinic = Clinic.objects.order_by("pk").first()
+    assert clinic
+    day = clinic.today()
+    head("Live: commit to another socket", "sockets", "messages", "p50 ms", "p99 ms", "lost")
+    for sockets in (500,) if quick else (500, 2000):
+        with hybrid() as port:
+            listen = [
+                sys.executable,
+                "-m",
+                "bench.listen",
+                str(port),
+                f"/ws/availability/{clinic.slug}/{day}/",
+                str(sockets),
+            ]
+            listener = subprocess.Popen(listen, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            assert listener.stdout and listener.stdin
+            assert listener.stdout.readline().strip() == "ready"
+            sent = {}
+            for n in range(1, 101):
+                with transaction.atomic():
+                    live.announce([(clinic.pk, day, n, 1, "booked", None)])
+                    sent[n] = time.monotonic_ns()
+                time.sleep(0.05)
+            answer, _errors = listener.communicate("stop\n", timeout=120)
+        seen = [(n, at) for n, at in json.loads(answer) if n in sent]
+        delays = sorted((at - sent[n]) / 1e6 for n, at in seen)
+        p50, p99 = delays[len(delays) // 2], delays[int(len(delays) * 0.99)]
+        say(
+            "commit to text",
+            sockets,
+            len(delays),
+            f"{p50:.1f}",
+            f"{p99:.1f}",
+            sockets * len(sent) - len(delays),
+        )
+
+
+PARTS = {"supply": supply, "holds": holds, "reads": reads, "live": live_updates}
