@@ -1,0 +1,361 @@
+"""Every verb on supply: make slots from the plans of the coming days, block and unblock them."""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import holidays
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from clinic_booking.errors import NamedError
+from clinic_booking.events import publish
+from clinic_booking.models import User
+from scheduling import live
+from scheduling.availability import Absence, ExtraHours, Hours, SlotSpec, slot_specs
+from scheduling.errors import SlotGone, SlotTaken
+from scheduling.locks import database_now, end_run_out, lock_slots
+from scheduling.models import Clinic, Practitioner, ScheduleException, ScheduleTemplate, Slot
+
+MAX_DAYS = 400
+BATCH_DAYS = 30
+BATCH_PRACTITIONERS = 20
+GENERATE_LOCK = 4110001  # key of the advisory lock; any number nobody else uses
+Progress = Callable[[int, int, str], None]
+
+
+class UnknownCountry(NamedError):
+    status = 422
+    sentence = _("No public holidays are known for the country code of this clinic.")
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """`kept`: a claimed or blocked slot outside the plan. `blocked`: a planned slot that `state` slots overlap."""
+
+    kind: str
+    clinic: str
+    practitioner: str
+    starts_at: dt.datetime
+    ends_at: dt.datetime
+    state: str
+
+    def __str__(self) -> str:
+        if self.kind == "kept":
+            return f"kept: {self.state}, outside the template now"
+        return f"not added: a slot that is {self.state} overlaps"
+
+
+@dataclass
+class Report:
+    """`kept` and `blocked` count the conflicts of that kind, `unchanged` the slots that were right already."""
+
+    added: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    kept: int = 0
+    blocked: int = 0
+    conflicts: list[Conflict] = field(default_factory=list)
+
+    def include(self, other: "Report") -> None:
+        for name in ("added", "removed", "unchanged", "kept", "blocked"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.conflicts += other.conflicts
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some practitioners of a clinic over some days: one transaction."""
+
+    clinic: Clinic
+    practitioners: dict[int, str]
+    first: dt.date
+    days: int
+
+
+def generate(
+    *,
+    days: int,
+    clinics: Sequence[Clinic] | None = None,
+    first: dt.date | None = None,
+    dry_run: bool = False,
+    progress: Progress = lambda done, total, what: None,
+) -> Report:
+    """Make the slots of `days` days what the plans want: add the missing, remove the free future ones they want no more.
+
+    Each batch is a transaction, so the next run continues an interrupted one. Slots that are booked, held or blocked
+    stay as they are, and so do those without a template or extra hours: nobody planned them.
+    """
+    if clinics is None:
+        clinics = list(Clinic.objects.filter(is_active=True).order_by("pk"))
+    batches = [batch for clinic in clinics for batch in _batches(clinic, first or clinic.today(), days)]
+    report = Report()
+    for number, batch in enumerate(batches, 1):
+        report.include(_write(batch, list(_wanted(batch)), dry_run=dry_run))
+        progress(number, len(batches), batch.clinic.name)
+    return report
+
+
+def _batches(clinic: Clinic, first: dt.date, days: int) -> Iterator[Batch]:
+    from_, until = clinic.day_bounds(first, days)
+    concerned = Practitioner.objects.filter(
+        Q(pk__in=clinic.templates.values("practitioner"))
+        | Q(pk__in=clinic.exceptions.values("practitioner"))
+        | Q(pk__in=clinic.slots.filter(starts_at__gte=from_, starts_at__lt=until).values("practitioner"))
+    )
+    names = list(concerned.order_by("pk").values_list("pk", "name"))
+    for n in range(0, len(names), BATCH_PRACTITIONERS):
+        for offset in range(0, days, BATCH_DAYS):
+            start = first + dt.timedelta(offset)
+            yield Batch(
+                clinic, dict(names[n : n + BATCH_PRACTITIONERS]), start, min(BATCH_DAYS, days - offset)
+            )
+
+
+def _wanted(batch: Batch) -> Iterator[SlotSpec]:
+    clinic = batch.clinic
+    from_, until = clinic.day_bounds(batch.first, batch.days)
+    working = Q(practitioner__in=list(batch.practitioners), practitioner__is_active=True)
+    templates = clinic.templates.filter(working).order_by("pk").prefetch_related("breaks")
+    exceptions = list(
+        ScheduleException.objects.filter(
+            Q(clinic=clinic) | Q(clinic=None), starts_at__lt=until, ends_at__gt=from_
+        ).order_by("pk")
+    )
+    extra = ScheduleException.objects.filter(
+        working, kind=ScheduleException.Kind.EXTRA_HOURS, pk__in=[e.pk for e in exceptions]
+    )
+    return slot_specs(
+        zone=clinic.zone,
+        first=batch.first,
+        days=batch.days,
+        hours=[_hours(template) for template in templates],
+        extra_hours=[_extra_hours(exception) for exception in extra.order_by("pk")],
+        absences=[_absence(e) for e in exceptions if e.kind != ScheduleException.Kind.EXTRA_HOURS],
+        holidays=_holidays(clinic, batch.first, batch.days),
+    )
+
+
+def _hours(template: ScheduleTemplate) -> Hours:
+    return Hours(
+        template_id=template.pk,
+        clinic_id=template.clinic_id,
+        practitioner_id=template.practitioner_id,
+        station_id=template.station_id,
+        weekdays=template.weekdays,
+        starts_at=template.starts_at,
+        ends_at=template.ends_at,
+        slot_minutes=template.slot_minutes,
+        valid_from=template.valid_from,
+        valid_until=template.valid_until,
+        every_n_weeks=template.every_n_weeks,
+        breaks=tuple((pause.starts_at, pause.ends_at) for pause in template.breaks.all()),
+    )
+
+
+def _extra_hours(exception: ScheduleException) -> ExtraHours:
+    """The constraint `exception_names_who_and_where` says that all three are set."""
+    return ExtraHours(
+        exception_id=exception.pk,
+        clinic_id=cast(int, exception.clinic_id),
+        practitioner_id=cast(int, exception.practitioner_id),
+        station_id=cast(int, exception.station_id),
+        slot_minutes=exception.slot_minutes,
+        starts_at=exception.starts_at,
+        ends_at=exception.ends_at,
+    )
+
+
+def _absence(exception: ScheduleException) -> Absence:
+    return Absence(
+        starts_at=exception.starts_at,
+        ends_at=exception.ends_at,
+        practitioner_id=exception.practitioner_id,
+        clinic_id=exception.clinic_id,
+        station_id=exception.station_id,
+        is_holiday=exception.kind == ScheduleException.Kind.PUBLIC_HOLIDAY,
+    )
+
+
+def _holidays(clinic: Clinic, first: dt.date, days: int) -> Collection[dt.date]:
+    years = range(first.year, (first + dt.timedelta(days)).year + 1)
+    try:
+        return set(holidays.country_holidays(clinic.country, years=years))
+    except NotImplementedError as error:
+        raise UnknownCountry from error
+
+
+# -- Writing: all in SQL, on a temporary table of what is wanted ---------------------------------
+
+COLUMNS = "clinic_id, practitioner_id, station_id, template_id, exception_id, starts_at, ends_at"
+
+PREPARE = f"""
+SET LOCAL lock_timeout = '60s';
+SET LOCAL statement_timeout = '120s';
+SELECT pg_advisory_xact_lock({GENERATE_LOCK});
+CREATE TEMP TABLE IF NOT EXISTS wanted_slot (clinic_id bigint, practitioner_id bigint, station_id bigint,
+    template_id bigint, exception_id bigint, starts_at timestamptz, ends_at timestamptz) ON COMMIT DELETE ROWS;
+TRUNCATE wanted_slot
+"""
+
+SAME = """(s.practitioner_id, s.starts_at, s.ends_at, s.station_id, s.clinic_id)
+    = (w.practitioner_id, w.starts_at, w.ends_at, w.station_id, w.clinic_id)"""
+
+FREE = """s.booking_id IS NULL AND NOT s.is_blocked
+    AND (s.held_until IS NULL OR s.held_until <= clock_timestamp())"""
+
+# Locked in pk order, as the booking verbs do. Whether they are claimed is looked at after the lock.
+LOCK_OUTDATED = f"""
+SELECT s.id FROM scheduling_slot s LEFT JOIN wanted_slot w ON {SAME}
+WHERE s.clinic_id = %(clinic)s AND s.practitioner_id = ANY(%(practitioners)s)
+    AND s.starts_at >= %(from)s AND s.starts_at < %(until)s AND s.starts_at > clock_timestamp()
+    AND CASE WHEN w.clinic_id IS NULL THEN s.template_id IS NOT NULL OR s.exception_id IS NOT NULL
+        ELSE (s.template_id, s.exception_id) IS DISTINCT FROM (w.template_id, w.exception_id) END
+ORDER BY s.id FOR UPDATE OF s
+"""  # noqa: S608
+
+# Same time and place, wanted by another template now.
+ADOPT = f"""
+UPDATE scheduling_slot s SET template_id = w.template_id, exception_id = w.exception_id
+FROM wanted_slot w WHERE s.id = ANY(%(ids)s) AND {SAME} AND {FREE}
+"""  # noqa: S608
+
+REMOVE = f"""
+DELETE FROM scheduling_slot s WHERE s.id = ANY(%(ids)s) AND {FREE}
+    AND NOT EXISTS (SELECT FROM wanted_slot w WHERE {SAME})
+"""  # noqa: S608
+
+KEPT = f"""
+SELECT s.practitioner_id, s.starts_at, s.ends_at,
+    CASE WHEN s.held_until > clock_timestamp() THEN 'held' ELSE s.status END
+FROM scheduling_slot s WHERE s.id = ANY(%(ids)s) AND NOT EXISTS (SELECT FROM wanted_slot w WHERE {SAME})
+ORDER BY s.starts_at, s.id
+"""  # noqa: S608
+
+FORGET_PRESENT = f"DELETE FROM wanted_slot w USING scheduling_slot s WHERE {SAME}"  # noqa: S608
+
+ADD = f"""
+INSERT INTO scheduling_slot ({COLUMNS}, is_blocked, block_reason)
+SELECT {COLUMNS}, false, '' FROM wanted_slot ORDER BY practitioner_id, starts_at ON CONFLICT DO NOTHING
+"""  # noqa: S608
+
+# A slot is at most four hours long, so what overlaps starts in a range that the indexes find.
+BLOCKED = f"""
+SELECT w.practitioner_id, w.starts_at, w.ends_at, o.state
+FROM wanted_slot w CROSS JOIN LATERAL (
+    SELECT CASE WHEN o.held_until > clock_timestamp() THEN 'held' ELSE o.status END AS state FROM (
+        SELECT * FROM scheduling_slot p WHERE p.practitioner_id = w.practitioner_id
+            AND p.starts_at > w.starts_at - interval '4 hours' AND p.starts_at < w.ends_at
+        UNION ALL
+        SELECT * FROM scheduling_slot t WHERE t.clinic_id = w.clinic_id AND t.station_id = w.station_id
+            AND t.starts_at > w.starts_at - interval '4 hours' AND t.starts_at < w.ends_at) o
+    WHERE o.ends_at > w.starts_at ORDER BY o.booking_id IS NULL, o.starts_at, o.id LIMIT 1) o
+WHERE NOT EXISTS (SELECT FROM scheduling_slot s WHERE {SAME})
+ORDER BY w.starts_at, w.practitioner_id
+"""  # noqa: S608
+
+
+def _write(batch: Batch, specs: list[SlotSpec], *, dry_run: bool) -> Report:
+    """One batch in one transaction. The advisory lock lets only one run write at a time, so that two cannot deadlock."""
+    from_, until = batch.clinic.day_bounds(batch.first, batch.days)
+    report = Report()
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        _prepare(cursor, specs)
+        params: dict[str, Any] = {
+            "clinic": batch.clinic.pk,
+            "practitioners": list(batch.practitioners),
+            "from": from_,
+            "until": until,
+        }
+        cursor.execute(LOCK_OUTDATED, params)
+        if ids := [row[0] for row in cursor.fetchall()]:
+            cursor.execute(ADOPT, {"ids": ids})
+            cursor.execute(REMOVE, {"ids": ids})
+            report.removed = cursor.rowcount
+            cursor.execute(KEPT, {"ids": ids})
+            report.conflicts += _conflicts("kept", batch, cursor)
+        report.kept = len(report.conflicts)
+        cursor.execute(FORGET_PRESENT)
+        report.unchanged = cursor.rowcount
+        cursor.execute(ADD)
+        report.added = cursor.rowcount
+        if report.added + report.unchanged < len(specs):
+            cursor.execute(BLOCKED)
+            report.conflicts += _conflicts("blocked", batch, cursor)
+        report.blocked = len(report.conflicts) - report.kept
+        transaction.set_rollback(dry_run)
+    return report
+
+
+def _prepare(cursor: CursorWrapper, specs: list[SlotSpec]) -> None:
+    for statement in PREPARE.split(";"):
+        cursor.execute(statement)
+    with cursor.copy(f"COPY wanted_slot ({COLUMNS}) FROM STDIN (FORMAT binary)") as copy:
+        copy.set_types(["int8"] * 5 + ["timestamptz"] * 2)
+        for spec in specs:
+            copy.write_row(spec)
+    cursor.execute("ANALYZE wanted_slot")
+
+
+def _conflicts(kind: str, batch: Batch, cursor: CursorWrapper) -> list[Conflict]:
+    return [
+        Conflict(kind, batch.clinic.slug, batch.practitioners[practitioner_id], starts_at, ends_at, state)
+        for practitioner_id, starts_at, ends_at, state in cursor.fetchall()
+    ]
+
+
+# -- Blocking ------------------------------------------------------------------------------------
+
+
+def block_slots(*, slot_ids: Collection[int], reason: str, by: User) -> list[Slot]:
+    """Take the slots out of booking: all of them or none. Joins the caller's transaction (locks the slots).
+
+    Raises SlotGone, SlotTaken where one is booked or held.
+    """
+    slots = _lock(slot_ids)
+    now = database_now()
+    if any(slot.booking_id or (slot.held_until and slot.held_until > now) for slot in slots):
+        raise SlotTaken
+    lapsed = {slot.hold_id for slot in slots if slot.hold_id}
+    _set(slots, "blocked", by, is_blocked=True, block_reason=reason, hold=None, held_until=None)
+    end_run_out(lapsed)
+    return slots
+
+
+def unblock_slots(*, slot_ids: Collection[int], by: User) -> list[Slot]:
+    """Open blocked slots for booking again. Joins the caller's transaction (locks the slots). Raises SlotGone."""
+    slots = [slot for slot in _lock(slot_ids) if slot.is_blocked]
+    _set(slots, "available", by, is_blocked=False, block_reason="")
+    return slots
+
+
+def _lock(slot_ids: Collection[int]) -> list[Slot]:
+    slots = lock_slots("SELECT unnest(%(ids)s::bigint[])", {"ids": list(slot_ids)})
+    if len(slots) != len(set(slot_ids)):
+        raise SlotGone
+    return slots
+
+
+def _set(slots: list[Slot], status: str, by: User, **values: Any) -> None:
+    ids = [slot.pk for slot in slots]
+    Slot.objects.filter(pk__in=ids).update(**values)
+    changed = list(Slot.objects.filter(pk__in=ids).select_related("clinic").order_by("pk"))
+    live.announce(
+        (s.clinic_id, s.clinic.local_date(s.starts_at), s.pk, s.version, status, None) for s in changed
+    )
+    for clinic_id in sorted({slot.clinic_id for slot in changed}):
+        here = [slot.pk for slot in changed if slot.clinic_id == clinic_id]
+        data = {"slots": here, "status": status, "by": by.pk}
+        publish(
+            "slots.blocked" if status == "blocked" else "slots.unblocked",
+            f"clinic:{clinic_id}",
+            data,
+            clinic_id=clinic_id,
+        )
+    slots[:] = changed
