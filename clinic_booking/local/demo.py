@@ -119,7 +119,6 @@ def run(wanted: int) -> None:
         s for s, key in (("postgres", "DATABASE_URL"), ("redis", "REDIS_URL")) if not os.environ.get(key)
     ]
     with ExitStack() as stack:
-        stack.callback(say, "Everything is stopped.")
         with step("PostgreSQL and Redis"):
             addresses = stack.enter_context(local.services("demo", durable=True, only=missing))
         stack.callback(stop, children)
@@ -158,6 +157,7 @@ def start(wanted: int, environment: dict[str, str], children: list[Child]) -> No
         if not real_stripe:
             webhook = f"{site}/stripe/webhook/"
             double = ["manage.py", "stripe_double", "--port", str(double_port), "--webhook", webhook]
+            double += ["--state", str(HOME / "stripe.json")]
             children.append(Child("stripe", double, environment))
         children.append(Child("worker", ["manage.py", "procrastinate", "worker"], environment))
         web = Child("web", uvicorn(port), environment)
@@ -268,7 +268,11 @@ def step(title: str) -> Iterator[None]:
     sys.stdout.write(f"{title + ' ':.<36} ")
     sys.stdout.flush()
     started = time.monotonic()
-    yield
+    try:
+        yield
+    except BaseException:
+        say("not done")
+        raise
     say(f"{time.monotonic() - started:.1f} s")
 
 

@@ -236,14 +236,18 @@ def as_ordinary_user(home: Path) -> tuple[list[str], int]:
     ]
     if other != NOBODY:
         ways.reverse()
-    probe = 'test "$(id -u)" != 0 && test -w "$1" && "$2" --version'
+    initdb = [
+        str(PG_BIN / "initdb"),
+        "--show",
+        f"--pgdata={home / 'pg'}",
+    ]  # looks at everything, makes nothing
     for prefix, owner in ways:
-        command = [*prefix, "sh", "-c", probe, "sh", str(home), str(PG_BIN / "postgres")]
-        if shutil.which(prefix[0]) and subprocess.run(command, capture_output=True).returncode == 0:
+        if shutil.which(prefix[0]) and not subprocess.run([*prefix, *initdb], capture_output=True).returncode:
             return prefix, owner
     raise LocalServiceError(
-        "PostgreSQL does not run as root, and this machine permits neither `unshare --user` nor `setpriv`."
-        " Run the command as an ordinary user, or set DATABASE_URL and REDIS_URL to servers of yours."
+        "PostgreSQL does not run as root. This machine permits no `unshare --user`, and another user cannot"
+        f" reach {ROOT}. Move it to where all may look in, run the command as an ordinary user,"
+        " or set DATABASE_URL to a server of yours."
     )
 
 
