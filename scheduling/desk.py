@@ -6,6 +6,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from clinic_booking.context import Request
@@ -21,6 +22,7 @@ def clinics_of(user: User) -> QuerySet[Clinic]:
     return Clinic.objects.filter(memberships__user=user)
 
 
+@never_cache
 @login_required
 @require_safe
 def home(request: Request) -> HttpResponse:
@@ -29,6 +31,7 @@ def home(request: Request) -> HttpResponse:
     raise Http404
 
 
+@never_cache
 @login_required
 @require_safe
 def day(request: Request, clinic: str) -> HttpResponse:
@@ -54,6 +57,7 @@ def day(request: Request, clinic: str) -> HttpResponse:
     return render(request, "scheduling/desk.html", context)
 
 
+@never_cache
 @login_required
 @require_safe
 def dataset(request: Request, clinic: str) -> HttpResponse:
@@ -66,6 +70,7 @@ def dataset(request: Request, clinic: str) -> HttpResponse:
     return HttpResponse(text, content_type="application/json", headers={"Cache-Control": "no-store"})
 
 
+@never_cache
 @login_required
 @require_safe
 def booking(request: Request, clinic: str, reference: str) -> HttpResponse:

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from clinic_booking.models import User
@@ -20,6 +21,8 @@ from scheduling.times import Choice, offers
 
 MAX_REMEMBERED = 50
 PAST_SHOWN = 50
+# Billing's, where it is there: this app knows nothing of payments.
+PAYMENT_PART = ["billing/_booking_payment.html", "scheduling/_no_payment.html"]
 
 
 def find(request: HttpRequest, reference: str) -> Booking:
@@ -35,13 +38,15 @@ def remember(request: HttpRequest, reference: str) -> None:
     request.session["bookings"] = [*known, reference][-MAX_REMEMBERED:]
 
 
+@never_cache
 @require_safe
 def show(request: HttpRequest, reference: str) -> HttpResponse:
     key = request.GET.get("key")
     if key and links.opens(key, reference):
         remember(request, reference)
         return redirect("booking", reference)
-    return render(request, "scheduling/booking.html", {"nav": "me", "booking": find(request, reference)})
+    context = {"nav": "me", "booking": find(request, reference), "payment_part": PAYMENT_PART}
+    return render(request, "scheduling/booking.html", context)
 
 
 @require_safe
@@ -55,6 +60,7 @@ def calendar(request: HttpRequest, reference: str) -> HttpResponse:
     )
 
 
+@never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancellation(request: HttpRequest, reference: str) -> HttpResponse:
     found = find(request, reference)
@@ -98,6 +104,7 @@ def _taken(found: Booking, refusal: SlotTaken) -> dict[str, Any]:
     }
 
 
+@never_cache
 @login_required
 @require_safe
 def me(request: HttpRequest) -> HttpResponse:

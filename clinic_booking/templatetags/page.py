@@ -8,6 +8,7 @@ from typing import Protocol
 from django import template
 from django.conf import settings
 from django.db import connection
+from django.forms import BoundField
 from django.utils import formats
 from django.utils.safestring import SafeString, mark_safe
 
@@ -48,6 +49,12 @@ def local_date(instant: dt.datetime, clinic: HasZone) -> str:
 
 
 @register.filter
+def local_day(instant: dt.datetime, clinic: HasZone) -> dt.date:
+    """The date there, to be formatted or put into an address."""
+    return _local(instant, clinic).date()
+
+
+@register.filter
 def local_short_date(instant: dt.datetime, clinic: HasZone) -> str:
     return formats.date_format(_local(instant, clinic), "D j M")
 
@@ -76,6 +83,14 @@ def clock_ms() -> int:
         cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
         now: int = cursor.fetchone()[0]
     return now
+
+
+@register.filter
+def control(field: BoundField) -> SafeString:
+    """The field's widget as the framework draws it. Django adds what it is described by."""
+    kind = getattr(field.field.widget, "input_type", "")
+    name = {"checkbox": "form-check-input", "select": "form-select"}.get(kind, "form-control")
+    return field.as_widget(attrs={"class": f"{name} is-invalid" if field.errors else name})
 
 
 @register.filter
