@@ -5,4 +5,4 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        from billing import checks, jobs  # noqa: F401  (registers checks, subscribers and tasks)
+        from billing import checks, jobs, metrics  # noqa: F401  (register what they hold)

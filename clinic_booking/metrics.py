@@ -1,5 +1,126 @@
-"""Stand-in until the real module lands."""
+"""/metrics for Prometheus. What was booked and paid is counted in the database when it is asked for, so it is true
+across processes and restarts; latencies are counted in each process.
+
+The kernel knows no clinics: apps `register` what they can count.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.http import require_GET
+from procrastinate.contrib.django.models import ProcrastinateJob
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Histogram, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from clinic_booking.models import Event, Notification
+
+Collect = Callable[[], Iterable[Metric]]
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+LABELS = ["view", "method", "status"]
+SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+requests = Histogram("http_request_seconds", "Time to answer a request", LABELS, buckets=SECONDS)
+queries = Histogram("http_request_query_seconds", "Time of it in the database", LABELS, buckets=SECONDS)
+
+_collectors: list[Collect] = []
 
 
-def MetricsMiddleware(get_response):
-    return get_response
+def register(collect: Collect) -> Collect:
+    """Ask `collect` for its metrics at each scrape."""
+    _collectors.append(collect)
+    return collect
+
+
+def count_events(names: dict[str, str], clinics: dict[int, str]) -> Iterable[Metric]:
+    """One counter for each topic in `names` (name of the counter by topic), labelled by clinic (slug by id)."""
+    rows = Event.objects.filter(topic__in=names, clinic_id__in=clinics).values_list("topic", "clinic_id")
+    counted = {(topic, clinic): n for topic, clinic, n in rows.annotate(Count("pk")).order_by()}
+    for topic, name in names.items():
+        metric = CounterMetricFamily(name, f"Events {topic}", labels=["clinic"])
+        for pk, slug in clinics.items():
+            metric.add_metric([slug], counted.get((topic, pk), 0))
+        yield metric
+
+
+@register
+def notifications() -> Iterable[Metric]:
+    rows = Notification.objects.values_list("kind", "status").annotate(Count("pk")).order_by()
+    metric = GaugeMetricFamily("notifications", "Messages by kind and status", labels=["kind", "status"])
+    for kind, status, n in rows:
+        metric.add_metric([kind, status], n)
+    yield metric
+
+
+@register
+def jobs() -> Iterable[Metric]:
+    rows = ProcrastinateJob.objects.values_list("queue_name", "status").annotate(Count("pk")).order_by()
+    metric = GaugeMetricFamily("jobs", "Jobs by queue and status", labels=["queue", "status"])
+    for queue, status, n in rows:
+        metric.add_metric([queue, status], n)
+    yield metric
+
+
+class _Registered:
+    def collect(self) -> Iterable[Metric]:
+        for collect in _collectors:
+            yield from collect()
+
+
+@require_GET
+def view(request: HttpRequest) -> HttpResponse:
+    given = request.headers.get("authorization", "")
+    if settings.METRICS_TOKEN and not constant_time_compare(given, f"Bearer {settings.METRICS_TOKEN}"):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    own = CollectorRegistry()
+    own.register(_Registered())  # type: ignore[arg-type]
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        MultiProcessCollector(own)  # type: ignore[no-untyped-call]
+        content = generate_latest(own)
+    else:
+        content = generate_latest(own) + generate_latest(REGISTRY)
+    return HttpResponse(content, content_type=CONTENT_TYPE_LATEST)
+
+
+class MetricsMiddleware:
+    """Time of the answer, and of its queries, by view. Costs some 5 µs."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        # Looking a labelled metric up takes longer than counting.
+        self.known: dict[tuple[str, str, str], tuple[Any, Any]] = {}
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        in_queries = 0.0
+
+        def timed(execute: Any, sql: Any, parameters: Any, many: Any, context: Any) -> Any:
+            nonlocal in_queries
+            begun = time.perf_counter()
+            try:
+                return execute(sql, parameters, many, context)
+            finally:
+                in_queries += time.perf_counter() - begun
+
+        begun = time.perf_counter()
+        with connection.execute_wrapper(timed):
+            response = self.get_response(request)
+        seconds = time.perf_counter() - begun
+
+        match = request.resolver_match
+        view = (match.view_name or match._func_path) if match else "none"
+        method = request.method if request.method in METHODS else "other"
+        key = view, method, f"{response.status_code // 100}xx"
+        children = self.known.get(key)
+        if children is None:
+            children = self.known[key] = requests.labels(*key), queries.labels(*key)
+        children[0].observe(seconds)
+        children[1].observe(in_queries)
+        return response

@@ -4,15 +4,21 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
+from clinic_booking import health, metrics
+
 handler400 = "clinic_booking.errors.bad_request"
 handler403 = "clinic_booking.errors.permission_denied"
 handler404 = "clinic_booking.errors.not_found"
 handler500 = "clinic_booking.errors.server_error"
 
 urlpatterns = [
+    path("healthz", health.alive, name="healthz"),
+    path("readyz", health.ready, name="readyz"),
+    path("metrics", metrics.view, name="metrics"),
     path("admin/", admin.site.urls),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("i18n/", include("django.conf.urls.i18n")),
     # Until both have landed.
     *(path("", include(f"{app}.urls")) for app in ("scheduling", "billing") if find_spec(f"{app}.urls")),
 ]

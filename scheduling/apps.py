@@ -5,4 +5,4 @@ class SchedulingConfig(AppConfig):
     name = "scheduling"
 
     def ready(self) -> None:
-        from scheduling import jobs  # noqa: F401  (registers subscribers and tasks)
+        from scheduling import jobs, metrics  # noqa: F401  (register what they hold)

@@ -1,0 +1,39 @@
+"""What scheduling counts at each scrape of /metrics."""
+
+from collections.abc import Iterable
+
+from django.db.models import Count
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from clinic_booking.metrics import count_events, register
+from scheduling.models import Clinic, Hold
+
+COUNTERS = {
+    "appointment.booked": "appointments_booked",
+    "appointment.moved": "appointments_moved",
+    "appointment.cancelled": "appointments_cancelled",
+    "appointment.arrived": "appointments_arrived",
+    "appointment.fulfilled": "appointments_fulfilled",
+    "appointment.noshow": "appointments_noshow",
+    "hold.expired": "holds_expired",
+    "request.matched": "requests_matched",
+    "request.unmatched": "requests_unmatched",
+}
+
+
+def slugs() -> dict[int, str]:
+    return dict(Clinic.objects.values_list("pk", "slug"))
+
+
+@register
+def events() -> Iterable[Metric]:
+    return count_events(COUNTERS, slugs())
+
+
+@register
+def holds() -> Iterable[Metric]:
+    rows = Hold.objects.values_list("clinic__slug", "end_reason").annotate(Count("pk")).order_by()
+    metric = GaugeMetricFamily("holds", "Holds kept, by how they ended", labels=["clinic", "state"])
+    for slug, reason, n in rows:
+        metric.add_metric([slug, reason or "open"], n)
+    yield metric
