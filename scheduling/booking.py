@@ -108,7 +108,9 @@ def confirm_hold(
     if hold.end_reason == Hold.EndReason.CONFIRMED:
         return Booking.objects.get(hold=hold)
     now = database_now()
-    if not hold.is_live(now) and (not late or hold.end_reason == Hold.EndReason.RELEASED):
+    if not hold.is_live(now) and (
+        not late or hold.end_reason == Hold.EndReason.RELEASED or hold.starts_at <= now
+    ):
         raise HoldExpired
     _check_claim(hold, slots, now)
     day = hold.clinic.local_date(hold.starts_at)
@@ -128,10 +130,10 @@ def confirm_hold(
         "reference": "".join(secrets.choice(ALPHABET) for _ in range(10)),
         "slots": [s.pk for s in slots],
     }
+    end_run_out({s.hold_id for s in slots if s.hold_id} - {hold.pk})
     with connection.cursor() as cursor, named_conflicts():
         cursor.execute(BOOK, values)
         pk, session_id, visit_id, created_at, ids, versions = cursor.fetchone()
-    end_run_out({s.hold_id for s in slots if s.hold_id} - {hold.pk})
     booking = as_stored(
         Booking(
             id=pk,
@@ -255,19 +257,18 @@ def move_booking(
     target = next((s for s in locked if s.pk == slot_id), None)
     if target is None:
         raise SlotGone
+    now = database_now()
+    end_run_out({s.hold_id for s in locked if s.hold_id and s.held_until and s.held_until <= now})
     booking = _lock_booking(booking_id, locked, version)
     _require(booking, Booking.Status.BOOKED)
-    now = database_now()
     if patient_asks and not booking.can_be_changed(now):
         raise TooLate
     wanted = _wanted_for_move(booking, target, locked, now)
-    old_holds = {s.hold_id for s in wanted if s.hold_id}
     left = [s for s in locked if s.booking_id == booking_id and s not in wanted]
     before = {"from": booking.starts_at.isoformat(), "from_practitioner": booking.practitioner_id}
     _place(booking, target)
     free_slots(left)
     Slot.objects.filter(pk__in=[s.pk for s in wanted]).update(booking=booking, hold=None, held_until=None)
-    end_run_out(old_holds)
     day = booking.clinic.local_date(booking.starts_at)
     claimed = Slot.objects.filter(pk__in=[s.pk for s in wanted]).values_list("pk", "version")
     live.announce((booking.clinic_id, day, pk, slot_version, "booked", None) for pk, slot_version in claimed)

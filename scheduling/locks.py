@@ -73,25 +73,21 @@ def lock_hold(hold_id: uuid.UUID) -> Hold:
     return hold
 
 
-def end_holds(ids: list[uuid.UUID], reason: Hold.EndReason) -> list[Hold]:
-    """The caller holds the locks of the holds' slots. Ends those that have not ended; returns them."""
+def end_holds(ids: list[uuid.UUID], reason: Hold.EndReason) -> None:
+    """The caller holds the locks of the holds' slots. Ends those that have not ended; tells of those that ran out."""
     if not ids:
-        return []
+        return
     holds = list(Hold.objects.select_for_update(no_key=True).filter(pk__in=ids, ended_at=None).order_by("pk"))
     now = database_now()
     for hold in holds:
         hold.ended_at, hold.end_reason = now, reason if now < hold.expires_at else Hold.EndReason.EXPIRED
         hold.save(update_fields=["ended_at", "end_reason"])
-    return holds
+        if hold.end_reason == Hold.EndReason.EXPIRED:
+            publish("hold.expired", f"hold:{hold.pk}", {"hold": str(hold.pk)}, clinic_id=hold.clinic_id)
 
 
 def end_run_out(ids: set[uuid.UUID]) -> None:
-    for hold in end_holds(sorted(ids), Hold.EndReason.EXPIRED):
-        publish_expired(hold)
-
-
-def publish_expired(hold: Hold) -> None:
-    publish("hold.expired", f"hold:{hold.pk}", {"hold": str(hold.pk)}, clinic_id=hold.clinic_id)
+    end_holds(sorted(ids), Hold.EndReason.EXPIRED)
 
 
 FREE = """

@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 from django.db import transaction
+from django.db.models import F
 
 from clinic_booking.models import Event
 from scheduling import booking, errors
@@ -239,6 +240,26 @@ def test_late_payment_loses_a_taken_slot(slots, service, patient):
     with pytest.raises(errors.SlotTaken):
         confirm(mine, patient, late=True)
     assert Slot.objects.get(pk=slots[0].pk).hold_id == rival.pk
+
+
+def test_late_payment_wins_nothing_back_once_the_visit_began(slots, service, patient):
+    mine = hold(slots[0], service)
+    run_out(mine)
+    Hold.objects.update(starts_at=F("starts_at") - dt.timedelta(days=2))
+    Slot.objects.filter(pk=slots[0].pk).update(starts_at=F("starts_at") - dt.timedelta(days=2))
+    with pytest.raises(errors.HoldExpired):
+        confirm(mine, patient, late=True)
+
+
+@pytest.mark.parametrize("end", ["release", "choose anew"])
+def test_hold_that_ran_out_is_told_however_it_ends(slots, service, end):
+    mine = hold(slots[0], service)
+    run_out(mine)
+    if end == "release":
+        booking.release_hold(hold_id=mine.pk, owner="browser")
+    else:
+        hold(slots[3], service)
+    assert Event.objects.get(topic="hold.expired").subject == f"hold:{mine.pk}"
 
 
 def test_released_hold_is_never_won_back(slots, service, patient):
