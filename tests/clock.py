@@ -2,14 +2,16 @@
 
 from django.db import connection, transaction
 
+from scheduling.locks import lock_slots_of_hold
 from scheduling.models import Hold
 
 PASSED = "interval '301 seconds'"
 
 
 def run_out(hold: Hold) -> None:
-    """As if the hold had been made so long ago that its 300 seconds are over."""
+    """As if the hold had been made so long ago that its 300 seconds are over. Locks as the verbs do."""
     with transaction.atomic(), connection.cursor() as cursor:
+        lock_slots_of_hold(hold.pk)
         cursor.execute(
             f"UPDATE scheduling_hold SET locked_at = locked_at - {PASSED}, expires_at = expires_at - {PASSED}"
             " WHERE id = %s",

@@ -1,10 +1,14 @@
 """Rivals on connections of their own, placed exactly. For tests with real transactions only."""
 
+import contextlib
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from django.db import OperationalError, connection, connections, transaction
+
+from clinic_booking.errors import NamedError
 
 SECONDS = 30  # for any wait: two busy cores are slow, and a hanging race must fail
 
@@ -57,6 +61,31 @@ def together(*verbs: Callable[[], Any]) -> list[Any]:
     barrier = threading.Barrier(len(verbs))
     rivals = [Rival(verb, meets=barrier) for verb in verbs]
     return [rival.outcome() for rival in rivals]
+
+
+def relay(*scripts: list[Callable[[], Any]], check: Callable[[], Any] | None = None) -> list[list[Any]]:
+    """Each script on one connection; all meet before each of their verbs, where `check` runs with nothing under way."""
+    barrier = threading.Barrier(len(scripts), action=check)
+
+    def run(script: list[Callable[[], Any]]) -> list[Any]:
+        outcomes = []
+        with contextlib.ExitStack() as otherwise:
+            otherwise.callback(barrier.abort)  # nobody waits for one that failed
+            for verb in script:
+                barrier.wait(SECONDS)
+                try:
+                    outcomes.append(verb())
+                except NamedError as refusal:
+                    outcomes.append(refusal)
+            otherwise.pop_all()
+        return outcomes
+
+    rivals = [Rival(functools.partial(run, script)) for script in scripts]
+    ended = [rival.outcome() for rival in rivals]
+    failures = [outcome for outcome in ended if isinstance(outcome, Exception)]
+    for failure in sorted(failures, key=lambda each: isinstance(each, threading.BrokenBarrierError)):
+        raise failure
+    return ended
 
 
 def in_transaction(verb: Callable[..., Any], **arguments: Any) -> Callable[[], Any]:
