@@ -120,6 +120,8 @@ class Postgres(Server):
         self.run([str(PG_BIN / "initdb"), f"--pgdata={new}", *options])
         single = ["--single", "-D", str(new), "-c", "unix_socket_directories=", "postgres"]
         self.run([str(PG_BIN / "postgres"), *single], b"CREATE DATABASE clinic\n")
+        for done in self.home.glob("*.done"):
+            done.unlink()  # demo.py's notes about the cluster before this one
         pwfile.rename(new / "clinic_password")
         new.rename(self.data)
 
