@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import connection
+from procrastinate.types import JSONValue
 
 from clinic_booking.models import Event
 
@@ -36,7 +37,8 @@ def publish(topic: str, subject: str, data: dict[str, Any], *, clinic_id: int | 
         raise RuntimeError("publish() needs the transaction of the change it tells about")
     event = Event.objects.create(topic=topic, subject=subject, data=data, clinic_id=clinic_id)
     if names := _subscribers.get(topic):
-        deliver.batch_defer(*({"event_id": event.pk, "subscriber": name} for name in names))
+        jobs: list[dict[str, JSONValue]] = [{"event_id": event.pk, "subscriber": name} for name in names]
+        deliver.batch_defer(*jobs)
     return event
 
 

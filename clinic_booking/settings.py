@@ -19,7 +19,7 @@ DEBUG = env.bool("DEBUG", False)
 
 
 def required_in_production(name: str, default: str) -> str:
-    value = env.str(name, "" if PRODUCTION else default)
+    value: str = env.str(name, "" if PRODUCTION else default)
     if PRODUCTION and not value:
         raise ImproperlyConfigured(
             f"Set the environment variable {name}: production does not start without it."

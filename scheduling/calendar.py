@@ -1,6 +1,7 @@
 """The batch dataset: a whole clinic's grid, slots and bookings, as JSON text made by one query."""
 
 import datetime as dt
+from typing import Any
 
 from django.db import connection
 
@@ -49,7 +50,7 @@ SELECT json_build_object(
 def dataset(*, clinic: Clinic, first: dt.date, days: int) -> str:
     """`{"now": ms, "from": date, "days": n, "columns": […], "bookings": […]}`. For staff: it names patients."""
     start, until = clinic.day_bounds(first, days)
-    params = {
+    params: dict[str, Any] = {
         "clinic": clinic.pk,
         "zone": clinic.time_zone,
         "first": start,

@@ -210,21 +210,19 @@ def _same_hold(prior: list[uuid.UUID], first: Supply, service_id: int) -> Hold |
 
 def _own_hold_or_refusal(wanted: list[Supply], service_id: int, owner: str) -> Hold:
     """A double click waits for the lock of its own first click, which it must not be told is someone else's."""
-    own = Hold.objects.filter(pk=wanted[0].hold_id, owner=owner, service_id=service_id).first()
-    if own and own.starts_at == wanted[0].starts_at:
+    starts_at = wanted[0].starts_at
+    if own := Hold.objects.filter(
+        slots=wanted[0].id, owner=owner, service_id=service_id, starts_at=starts_at
+    ).first():
         return own
     if any(s.is_blocked for s in wanted):
         refusal: type[SlotTaken] = SlotBlocked
-    elif wanted[0].starts_at <= database_now():
+    elif starts_at <= database_now():
         refusal = SlotPast
     else:
         refusal = SlotTaken
-    first = wanted[0]
-    raise refusal(
-        search.nearest_free(
-            service_id=service_id, clinic_ids=[first.clinic_id], around=first.starts_at, limit=6
-        )
-    )
+    clinics = [wanted[0].clinic_id]
+    raise refusal(search.nearest_free(service_id=service_id, clinic_ids=clinics, around=starts_at, limit=6))
 
 
 def renew_hold(*, hold_id: uuid.UUID, owner: str) -> Hold:

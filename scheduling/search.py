@@ -70,7 +70,7 @@ class FreeTime(NamedTuple):
 def _rows(
     select: str, service: Service, clinics: Iterable[int], first: dt.datetime, until: dt.datetime, **more: Any
 ) -> Any:
-    params = {"service": service.pk, "clinics": list(clinics), "first": first, "until": until}
+    params: dict[str, Any] = {"service": service.pk, "clinics": list(clinics), "first": first, "until": until}
     with connection.cursor() as cursor:
         cursor.execute(STARTS + select, params | {"occupied": service.occupied} | more)
         return cursor.fetchall()
@@ -107,7 +107,7 @@ def day_times(*, service: Service, clinics: Sequence[Clinic], day: dt.date) -> l
         for row in _rows(select, service, [clinic.pk], start, until):
             who, time = row[:5], Time._make(row[5:])
             if not found or found[-1][:5] != who:
-                found.append(PractitionerDay(*who, times=[]))
+                found.append(PractitionerDay._make([*who, []]))
             found[-1].times.append(time)
     return found
 
