@@ -1,0 +1,288 @@
+"""Bills and payments. Money is whole cents with a currency; of a card nothing is kept.
+
+All changes are verbs in `payments.py` and `bills.py`.
+"""
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from patients.models import Patient
+from scheduling.models import Booking, Hold, LegalEntity
+
+
+class Payment(models.Model):
+    """What a patient pays for a hold: one intent at the provider, whatever is clicked and lost on the way.
+
+    `refunded_cents` follows the refunds by a trigger: given back or on its way.
+    """
+
+    class Status(models.TextChoices):
+        CREATED = "created", _("Not tried yet")
+        SUBMITTING = "submitting", _("Being submitted")
+        REQUIRES_ACTION = "requires_action", _("Waiting for the patient's bank")
+        CAPTURING = "capturing", _("Authorised, being charged")
+        PAID = "paid", _("Paid")
+        FAILED = "failed", _("Refused, may be tried again")
+        CANCELING = "canceling", _("Being given up")
+        CANCELED = "canceled", _("Given up, not charged")
+        REFUNDING = "refunding", _("Being refunded")
+        REFUNDED = "refunded", _("Refunded")
+        REFUND_FAILED = "refund_failed", _("Refund failed")
+
+    # Undecided: the slot is not won, and nothing but the hold's life speaks against it.
+    UNDECIDED = (Status.CREATED, Status.FAILED, Status.SUBMITTING, Status.REQUIRES_ACTION)
+    # Somebody has to go on with these, whatever happens to the patient's browser.
+    UNDER_WAY = (Status.SUBMITTING, Status.CAPTURING, Status.CANCELING, Status.REFUNDING)
+    SETTLED = (Status.PAID, Status.CANCELED, Status.REFUNDED)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    idempotency_key = models.CharField(
+        _("idempotency key"), max_length=60, unique=True, help_text=_("Under which the intent is created.")
+    )
+    hold = models.OneToOneField(
+        Hold, models.PROTECT, related_name="payment", verbose_name=_("hold"), help_text=_("What is paid for.")
+    )
+    booking = models.OneToOneField(
+        Booking, models.PROTECT, null=True, blank=True, related_name="payment", verbose_name=_("booking")
+    )
+    patient = models.ForeignKey(Patient, models.PROTECT, related_name="payments", verbose_name=_("patient"))
+    status = models.CharField(_("status"), max_length=20, choices=Status, default=Status.CREATED)
+    attempt = models.PositiveSmallIntegerField(_("attempts"), default=0, db_default=0)
+    amount_cents = models.PositiveIntegerField(_("amount (cents)"))
+    captured_cents = models.PositiveIntegerField(_("charged (cents)"), default=0, db_default=0)
+    refunded_cents = models.PositiveIntegerField(_("refunded (cents)"), default=0, db_default=0)
+    currency = models.CharField(_("currency"), max_length=3)
+    provider_ref = models.CharField(
+        _("reference at the provider"),
+        max_length=80,
+        unique=True,
+        null=True,
+        blank=True,  # noqa: DJ001
+    )
+    failure_code = models.CharField(
+        _("refusal"),
+        max_length=60,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The provider's code."),
+    )
+    problem = models.CharField(
+        _("problem"),
+        max_length=60,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("What a person must look at."),
+    )
+    is_disputed = models.BooleanField(_("disputed"), default=False, db_default=False)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    updated_at = models.DateTimeField(_("changed at"), db_default=Now())
+    checked_at = models.DateTimeField(_("last asked at the provider"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+        indexes = [
+            models.Index(
+                fields=["updated_at"],
+                condition=~Q(status__in=["paid", "canceled", "refunded"]),
+                name="payment_open",
+            ),
+            models.Index(fields=["created_at"], name="payment_created"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(provider_ref__isnull=True) | Q(provider_ref__regex=r"^pi_[A-Za-z0-9]+$"),
+                name="payment_reference_of_an_intent",
+            ),
+            models.CheckConstraint(condition=Q(amount_cents__gt=0), name="payment_is_for_something"),
+            models.CheckConstraint(
+                condition=Q(captured_cents__lte=F("amount_cents")), name="payment_charged_at_most_amount"
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded_cents__lte=F("captured_cents")), name="payment_refunded_at_most_charged"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=["capturing", "paid"]) | Q(booking__isnull=False),
+                name="payment_charged_for_a_booking",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="paid") | Q(captured_cents=F("amount_cents")), name="payment_paid_in_full"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="refunded") | Q(captured_cents__gt=0, refunded_cents=F("captured_cents")),
+                name="payment_refunded_in_full",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["paid", "refunding", "refunded", "refund_failed"])
+                | Q(captured_cents=0),
+                name="payment_unpaid_is_not_charged",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    @property
+    def is_settled(self) -> bool:
+        return self.status in self.SETTLED
+
+
+class Refund(models.Model):
+    """Money given back. A trigger adds it up on the payment, whose checks allow no more than was charged."""
+
+    class Status(models.TextChoices):
+        SUBMITTING = "submitting", _("Being submitted")
+        PENDING = "pending", _("On its way")
+        SUCCEEDED = "succeeded", _("Done")
+        FAILED = "failed", _("Failed")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds", verbose_name=_("payment"))
+    seq = models.PositiveSmallIntegerField(_("number"))
+    provider_ref = models.CharField(
+        _("reference at the provider"),
+        max_length=80,
+        unique=True,
+        null=True,
+        blank=True,  # noqa: DJ001
+    )
+    amount_cents = models.PositiveIntegerField(_("amount (cents)"))
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.SUBMITTING)
+    reason = models.CharField(_("reason"), max_length=20)
+    failure_code = models.CharField(_("refusal"), max_length=60, blank=True, default="", db_default="")
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("refund")
+        verbose_name_plural = _("refunds")
+        constraints = [
+            models.UniqueConstraint(fields=["payment", "seq"], name="refund_number_once"),
+            models.CheckConstraint(condition=Q(amount_cents__gt=0), name="refund_of_something"),
+            models.CheckConstraint(
+                condition=Q(provider_ref__isnull=True) | Q(provider_ref__regex=r"^(re|pyr)_[A-Za-z0-9]+$"),
+                name="refund_reference_of_a_refund",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.payment_id} {self.seq}"
+
+
+class ProviderEvent(models.Model):
+    """That the provider told us something. What it told is not kept: the state is asked for."""
+
+    event_id = models.CharField(_("event"), max_length=80, primary_key=True)
+    type = models.CharField(_("type"), max_length=80)
+    object_ref = models.CharField(_("object"), max_length=80)
+    intent_ref = models.CharField(_("payment reference"), max_length=80, blank=True)
+    created_at = models.DateTimeField(_("created at"), help_text=_("By the provider's clock."))
+    received_at = models.DateTimeField(_("received at"), db_default=Now())
+    processed_at = models.DateTimeField(_("processed at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("provider event")
+        verbose_name_plural = _("provider events")
+        indexes = [
+            models.Index(fields=["received_at"], condition=Q(processed_at=None), name="event_unprocessed")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"
+
+
+class BillSeries(models.Model):
+    """The last number of a legal entity. Its row lock makes the numbers follow each other without a gap."""
+
+    legal_entity = models.OneToOneField(
+        LegalEntity, models.PROTECT, primary_key=True, related_name="series", verbose_name=_("legal entity")
+    )
+    last_number = models.PositiveIntegerField(_("last number"), default=0, db_default=0)
+
+    class Meta:
+        verbose_name = _("bill series")
+        verbose_name_plural = _("bill series")
+
+    def __str__(self) -> str:
+        return f"{self.legal_entity} {self.last_number}"
+
+
+class Bill(models.Model):
+    """The one bill of a booking, with the issuer as it was then (IRAS: number, date, name, UEN, GST)."""
+
+    class Status(models.TextChoices):
+        ISSUED = "issued", _("To be paid")
+        PAID = "paid", _("Paid")
+        VOID = "void", _("Void")
+        REFUNDED = "refunded", _("Refunded")
+
+    booking = models.OneToOneField(Booking, models.PROTECT, related_name="bill", verbose_name=_("booking"))
+    patient = models.ForeignKey(Patient, models.PROTECT, related_name="bills", verbose_name=_("patient"))
+    legal_entity = models.ForeignKey(
+        LegalEntity, models.PROTECT, related_name="bills", verbose_name=_("legal entity"), db_index=False
+    )
+    number = models.PositiveIntegerField(_("number"))
+    entity_name = models.CharField(_("issued by"), max_length=120)
+    entity_uen = models.CharField(_("UEN"), max_length=10)
+    entity_gst_number = models.CharField(_("GST number"), max_length=20, blank=True)
+    entity_address = models.CharField(_("address"), max_length=200)
+    currency = models.CharField(_("currency"), max_length=3)
+    total_cents = models.PositiveIntegerField(_("total (cents)"))
+    gst_cents = models.PositiveIntegerField(_("of which GST (cents)"))
+    gst_basis_points = models.PositiveSmallIntegerField(
+        _("GST rate (basis points)"), help_text=_("900 is 9 %.")
+    )
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.ISSUED)
+    issued_at = models.DateTimeField(_("issued at"), db_default=Now())
+    closed_at = models.DateTimeField(
+        _("void or refunded since"), null=True, blank=True, help_text=_("The date of the credit.")
+    )
+
+    class Meta:
+        verbose_name = _("bill")
+        verbose_name_plural = _("bills")
+        constraints = [
+            models.UniqueConstraint(fields=["legal_entity", "number"], name="bill_number_once"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="bill_numbers_from_one"),
+            models.CheckConstraint(
+                condition=Q(total_cents__gte=0, gst_cents__gte=0, gst_cents__lte=F("total_cents")),
+                name="bill_amounts_sane",
+            ),
+            models.CheckConstraint(
+                condition=Q(entity_gst_number="", gst_cents=0, gst_basis_points=0) | ~Q(entity_gst_number=""),
+                name="bill_gst_needs_registration",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["void", "refunded"], closed_at__isnull=False)
+                | Q(status__in=["issued", "paid"], closed_at__isnull=True),
+                name="bill_closed_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.serial
+
+    @property
+    def serial(self) -> str:
+        return f"{self.entity_uen}-{self.number:06d}"
+
+
+class BillLine(models.Model):
+    bill = models.ForeignKey(Bill, models.PROTECT, related_name="lines", db_index=False)
+    position = models.PositiveSmallIntegerField(_("position"))
+    description = models.CharField(_("description"), max_length=120)
+    amount_cents = models.PositiveIntegerField(_("amount (cents)"))
+
+    class Meta:
+        verbose_name = _("bill line")
+        verbose_name_plural = _("bill lines")
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["bill", "position"], name="bill_line_once")]
+
+    def __str__(self) -> str:
+        return self.description

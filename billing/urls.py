@@ -1,0 +1,9 @@
+from django.urls import path
+
+from billing import views
+
+urlpatterns = [
+    path("checkout/<uuid:hold_id>/", views.checkout, name="checkout"),
+    path("checkout/<uuid:hold_id>/payment/", views.pay, name="checkout_payment"),
+    path("checkout/<uuid:hold_id>/status/", views.status, name="checkout_status"),
+]

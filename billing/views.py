@@ -1,0 +1,187 @@
+"""The checkout of a hold. A hold belongs to the browser session that made it; to all others it does not exist."""
+
+import contextlib
+import re
+import uuid
+
+from csp.decorators import csp_update
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from billing import checkout as steps
+from billing import payments
+from billing.checkout import Details, Standing
+from billing.forms import DetailsForm
+from billing.gateway import Intent, PaymentProviderDown
+from billing.models import Payment
+from clinic_booking.context import Request
+from clinic_booking.models import User
+from patients.models import Patient
+from scheduling.booking import database_now
+from scheduling.errors import HoldExpired, PatientBusy, SlotTaken
+from scheduling.models import Hold
+from scheduling.times import Choice, offers_near
+from scheduling.views import hold_ended, see_other
+from scheduling.visits import remember
+
+# A declined card is an answer like any other: browsers report every 4xx as an error of the page.
+STATUS_CODES = {"expired": 410, "taken": 409}
+is_token = re.compile(r"ctoken_[A-Za-z0-9]{1,100}", re.ASCII).fullmatch
+
+
+@never_cache
+@csp_update(steps.stripe_hosts())  # type: ignore[arg-type]  # typed for views without arguments
+@require_safe
+def checkout(request: Request, hold_id: uuid.UUID) -> HttpResponse:
+    hold = find(request, hold_id)
+    if over := finished(request, hold):
+        return over
+    form = DetailsForm(initial=steps.known_details(request.user, request.session.get("patient")))
+    return page(request, hold, form)
+
+
+@never_cache
+@csp_update(steps.stripe_hosts())  # type: ignore[arg-type]  # typed for views without arguments
+@require_POST
+def pay(request: Request, hold_id: uuid.UUID) -> HttpResponse:
+    """Details, consent and, where one is needed, an attempt to pay. Posted again, it answers how things stand."""
+    hold = find(request, hold_id)
+    if over := finished(request, hold):
+        return over
+    form = DetailsForm(request.POST)
+    token = request.POST.get("confirmation_token", "")
+    is_paid_here = steps.needs_payment(hold)
+    if form.is_valid() and is_paid_here and not is_token(token):
+        form.add_error(
+            None, _("The payment fields need JavaScript. Please allow it, or call the clinic to book.")
+        )
+    if not form.is_valid():
+        return invalid(request, hold, form)
+    try:
+        patient = known_patient(request, hold, form)
+        if not is_paid_here:
+            booked = steps.confirm_without_payment(hold=hold, patient=patient, by=logged_in(request))
+            return answer(request, hold, Standing("paid", booking=booked))
+        intent = attempt(request, hold, patient, token)
+    except (HoldExpired, SlotTaken) as refusal:
+        lost = "expired" if isinstance(refusal, HoldExpired) else "taken"
+        return answer(request, hold, Standing(lost, str(refusal)))
+    except PatientBusy as refusal:
+        form.add_error(None, str(refusal))
+        return invalid(request, hold, form, status=refusal.status)
+    return answer(request, hold, steps.standing(hold, intent))
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def status(request: Request, hold_id: uuid.UUID) -> HttpResponse:
+    """How the payment stands, asked at the provider while it is open. Also where the bank's page returns to."""
+    hold = find(request, hold_id)
+    payment = Payment.objects.filter(hold=hold).first()
+    intent = None
+    if payment and not payment.is_settled:
+        with contextlib.suppress(PaymentProviderDown):
+            intent = payments.resume(payment.pk)
+        hold.refresh_from_db()
+    return answer(request, hold, steps.standing(hold, intent))
+
+
+def find(request: Request, hold_id: uuid.UUID) -> Hold:
+    mine = Hold.objects.filter(owner=request.session.get("owner", ""))
+    related = mine.select_related("clinic", "service", "practitioner", "station")
+    return get_object_or_404(related, pk=hold_id)
+
+
+def finished(request: Request, hold: Hold) -> HttpResponse | None:
+    """The answer for a hold that is booked or over."""
+    return None if hold.is_live(database_now()) else answer(request, hold, steps.standing(hold))
+
+
+def logged_in(request: Request) -> User | None:
+    return request.user if isinstance(request.user, User) else None
+
+
+def known_patient(request: Request, hold: Hold, form: DetailsForm) -> Patient:
+    fields = ("name", "email", "phone", "note")
+    details = Details(**{field: form.cleaned_data[field] for field in fields})
+    user = logged_in(request)
+    guest_id = request.session.get("patient")
+    patient = steps.record_details(hold=hold, details=details, user=user, guest_id=guest_id)
+    if user is None:
+        request.session["patient"] = patient.pk
+    return patient
+
+
+def attempt(request: Request, hold: Hold, patient: Patient, token: str) -> Intent | None:
+    return_url = request.build_absolute_uri(reverse("checkout_status", args=[hold.pk]))
+    try:
+        return payments.pay(hold=hold, patient=patient, confirmation_token=token, return_url=return_url)
+    except PaymentProviderDown:
+        return None
+
+
+# -- Answers -------------------------------------------------------------------------------------
+
+
+def page(request: Request, hold: Hold, form: DetailsForm, *, status: int = 200) -> HttpResponse:
+    context = {
+        "nav": "book",
+        "hold": hold,
+        "form": form,
+        "needs_payment": steps.needs_payment(hold),
+        "stripe_js_url": settings.STRIPE_JS_URL,
+        "stripe_publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
+        "amount_cents": hold.price_cents,
+        "currency": settings.CURRENCY,
+        "pay_url": reverse("checkout_payment", args=[hold.pk]),
+        "status_url": reverse("checkout_status", args=[hold.pk]),
+    }
+    return render(request, "billing/checkout.html", context, status=status)
+
+
+def wants_json(request: Request) -> bool:
+    return request.headers.get("accept") == "application/json"
+
+
+def invalid(request: Request, hold: Hold, form: DetailsForm, *, status: int = 422) -> HttpResponse:
+    if wants_json(request):
+        errors = {name: [str(e) for e in found] for name, found in form.errors.items()}
+        message = next(iter(errors.values()))[0]
+        return JsonResponse({"status": "failed", "message": message, "errors": errors}, status=status)
+    return page(request, hold, form, status=status)
+
+
+def answer(request: Request, hold: Hold, standing: Standing) -> HttpResponse:
+    url = ""
+    if standing.booking:
+        remember(request, standing.booking.reference)
+        url = reverse("booking", args=[standing.booking.reference])
+    if wants_json(request):
+        facts = {"redirect": url, "client_secret": standing.client_secret, "message": standing.message}
+        told = {name: fact for name, fact in facts.items() if fact}
+        return JsonResponse({"status": standing.status} | told, status=STATUS_CODES.get(standing.status, 200))
+    if url:
+        return see_other(url)
+    if standing.status == "expired":
+        return hold_ended(request, hold)
+    if standing.status == "taken":
+        context = {
+            "nav": "book",
+            "sentence": standing.message,
+            "offers": offers_near(hold),
+            "choice": Choice.of_hold(hold.service_id),
+            "service": hold.service,
+        }
+        return render(request, "scheduling/taken.html", context, status=409)
+    if standing.status == "failed":
+        if standing.message:
+            messages.error(request, standing.message)
+        return see_other(reverse("checkout", args=[hold.pk]))
+    context = {"nav": "book", "hold": hold, "standing": standing}
+    return render(request, "billing/waiting.html", context)
