@@ -48,10 +48,11 @@ def day(request: Request, clinic: str) -> HttpResponse:
         "clinics": mine,
         "day": shown,
         "today": today,
+        "is_list": "list" in request.GET,
         "previous": shown - dt.timedelta(1),
         "next": shown + dt.timedelta(1),
     }
-    if "list" in request.GET:
+    if context["is_list"]:
         context["bookings"] = _bookings_of_day(here, shown)
         return render(request, "scheduling/desk_list.html", context)
     return render(request, "scheduling/desk.html", context)
