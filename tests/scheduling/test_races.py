@@ -1,5 +1,6 @@
 """Two or more at once, on real transactions: exactly one wins, the others are told, nothing is half done."""
 
+import datetime as dt
 import functools
 import random
 from collections import Counter
@@ -9,8 +10,8 @@ from django.db import OperationalError, connection, transaction
 
 from clinic_booking.errors import Busy, named
 from clinic_booking.models import Event
-from scheduling import booking, errors, holds
-from scheduling.models import Booking, Hold, Slot, VisitTicket
+from scheduling import booking, errors, holds, inventory
+from scheduling.models import Booking, Hold, ScheduleTemplate, Slot, VisitTicket
 from tests import factories
 from tests.clock import run_out
 from tests.invariants import broken
@@ -313,6 +314,63 @@ def test_check_in_happens_once(slots, service, receptionist):
     made = booked(slots[0], service, "a")
     outcomes = together(*[doing(booking.check_in, made, by=receptionist)] * 4)
     assert kinds(outcomes) == {Booking: 1, errors.WrongState: 3}
+
+
+# -- Supply that changes -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outdated(slots, clinic, practitioner, station):
+    """The slots belong to a template that wants them no more."""
+    over = factories.ScheduleTemplateFactory(
+        clinic=clinic, practitioner=practitioner, station=station, valid_until=dt.date(2024, 1, 31)
+    )
+    Slot.objects.update(template=over)
+    return slots
+
+
+def test_regeneration_waits_for_a_hold_and_keeps_its_slot(outdated, service, monkeypatch):
+    rivals = []
+    regenerate = functools.partial(inventory.generate, days=3)
+    after(monkeypatch, "scheduling.live.announce", lambda: rivals.append(blocked(regenerate)))
+    mine = hold(outdated[2], service)
+    report = rivals[0].outcome()
+    assert (report.removed, report.kept) == (5, 1)
+    assert claims() == [mine.pk]
+
+
+def test_hold_waits_for_regeneration_and_is_told(outdated, service, monkeypatch):
+    rivals = []
+    first = holding(outdated[2], service)
+    after(monkeypatch, "scheduling.inventory._conflicts", lambda: rivals.append(blocked(first)))
+    assert inventory.generate(days=3).removed == 6
+    assert isinstance(rivals[0].outcome(), errors.SlotGone)
+
+
+def test_regeneration_against_holds(outdated, service, double):
+    def change_plans():
+        wanted = random.choice([None, dt.date(2024, 1, 31)])
+        ScheduleTemplate.objects.update(valid_until=wanted)
+        return inventory.generate(days=3)
+
+    def browse(owner):
+        if ids := list(Slot.objects.values_list("pk", flat=True)):
+            kind = random.choice([service, double])
+            return booking.hold_slots(slot_id=random.choice(ids), service_id=kind.pk, owner=owner)
+        return None
+
+    scripts = [[functools.partial(browse, f"owner-{n}")] * 20 for n in range(2)]
+    half_done = []
+    outcomes = relay(*scripts, [change_plans] * 20, check=lambda: half_done.append(broken()))
+    refusals = {errors.SlotTaken, errors.SlotGone, errors.NotOffered, errors.SlotPast}
+    assert kinds(sum(outcomes, [])).keys() <= {Hold, inventory.Report, type(None), *refusals}
+    assert not any(half_done)
+
+
+def test_block_against_hold(slots, service, receptionist):
+    block = in_transaction(inventory.block_slots, slot_ids=[slots[0].pk], reason="repair", by=receptionist)
+    outcomes = together(block, holding(slots[0], service))
+    assert kinds(outcomes) in ({list: 1, errors.SlotBlocked: 1}, {errors.SlotTaken: 1, Hold: 1})
 
 
 # -- Everybody at once ---------------------------------------------------------------------------

@@ -1,0 +1,148 @@
+"""Every verb locks before it writes, in the order of docs/locking.md: slots by pk, holds, bookings."""
+
+import datetime as dt
+import re
+
+import pytest
+from django.db import connection, transaction
+
+from scheduling import booking, inventory
+from scheduling.models import Slot
+from tests import factories
+from tests.clock import run_out
+
+pytestmark = pytest.mark.django_db
+
+ORDER = ["scheduling_slot", "scheduling_hold", "scheduling_booking"]
+LOCK = re.compile(r"\bFOR (?:NO KEY )?UPDATE\b")
+LOCKED = re.compile(r'UPDATE OF "?(\w+)|FROM "(\w+)"')
+WRITTEN = re.compile(r'(?:UPDATE|INSERT INTO|DELETE FROM) "?(scheduling_(?:slot|hold|booking))\b')
+
+
+def transactions(verb):
+    """What the verb says to the database, one list of statements for each transaction."""
+    found, depth = [], 0
+
+    def record(execute, sql, params, many, context):
+        nonlocal depth
+        if sql.startswith("SAVEPOINT"):
+            depth += 1
+            if depth == 1:
+                found.append([])
+        elif sql.startswith("RELEASE"):
+            depth -= 1
+        else:
+            assert depth or not (LOCK.search(sql) or WRITTEN.search(sql)), f"outside a transaction: {sql}"
+            if depth:
+                found[-1].append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(record):
+        verb()
+    return found
+
+
+def check(statements):
+    rank, locked = 0, []
+    for sql in statements:
+        if LOCK.search(sql):
+            of, alone = LOCKED.findall(sql)[-1]
+            table = "scheduling_slot" if of == "s" else of or alone
+            assert ORDER.index(table) >= rank, f"{table} is locked after {ORDER[rank]}"
+            rank = ORDER.index(table)
+            locked.append(table)
+            if table == "scheduling_slot":
+                assert re.search(r"ORDER BY s\.id FOR", sql), "slots are locked by pk"
+        elif WRITTEN.search(sql):
+            assert "scheduling_slot" in locked, f"written without the slots' locks: {sql}"
+    return locked
+
+
+def joined(verb, **arguments):
+    def run():
+        with transaction.atomic():
+            verb(**arguments)
+
+    return run
+
+
+@pytest.fixture
+def hold(slots, service):
+    def make(n, owner, service=service):
+        return booking.hold_slots(slot_id=slots[n].pk, service_id=service.pk, owner=owner)
+
+    return make
+
+
+@pytest.fixture
+def made(hold, patient):
+    held = hold(0, "first")
+    with transaction.atomic():
+        return booking.confirm_hold(hold_id=held.pk, patient=patient)
+
+
+def test_hold_that_gives_up_one_time_and_inherits_another(hold):
+    hold(0, "me")
+    run_out(hold(2, "lapsed"))
+    (statements,) = transactions(lambda: hold(2, "me"))
+    assert check(statements) == ["scheduling_slot", "scheduling_hold", "scheduling_hold"]
+
+
+def test_renewal_release_and_sweep(hold):
+    mine, lapsed = hold(0, "me"), hold(1, "lapsed")
+    run_out(lapsed)
+    for verb in (
+        lambda: booking.renew_hold(hold_id=mine.pk, owner="me"),
+        lambda: booking.release_hold(hold_id=mine.pk, owner="me"),
+        booking.expire_holds,
+    ):
+        found = [check(statements) for statements in transactions(verb)]
+        assert found[0][:2] == ORDER[:2]
+
+
+def test_late_confirmation_that_inherits(hold, patient, service, practitioner):
+    double = factories.ServiceFactory(double=True, practitioners=[practitioner])
+    mine = hold(0, "me", double)
+    run_out(mine)
+    run_out(hold(1, "lapsed"))
+    (statements,) = transactions(joined(booking.confirm_hold, hold_id=mine.pk, patient=patient, late=True))
+    assert check(statements) == ["scheduling_slot", "scheduling_hold", "scheduling_hold"]
+
+
+def test_move_that_inherits(hold, made, slots):
+    run_out(hold(3, "lapsed"))
+    (statements,) = transactions(
+        joined(booking.move_booking, booking_id=made.pk, slot_id=slots[3].pk, by=None)
+    )
+    assert check(statements) == ORDER
+
+
+@pytest.mark.parametrize("verb", [booking.check_in, booking.complete, booking.no_show])
+def test_the_day(made, receptionist, verb):
+    (statements,) = transactions(joined(verb, booking_id=made.pk, by=receptionist))
+    assert check(statements) == ["scheduling_slot", "scheduling_booking"]
+
+
+def test_cancellation(made):
+    (statements,) = transactions(
+        joined(booking.cancel_booking, booking_id=made.pk, by=None, reason="patient")
+    )
+    assert check(statements) == ["scheduling_slot", "scheduling_booking"]
+
+
+def test_block_that_inherits(hold, slots, receptionist):
+    run_out(hold(3, "lapsed"))
+    (statements,) = transactions(
+        joined(inventory.block_slots, slot_ids=[slots[3].pk], reason="repair", by=receptionist)
+    )
+    assert check(statements) == ["scheduling_slot", "scheduling_hold"]
+
+
+def test_regeneration(slots, clinic, practitioner, station):
+    over = factories.ScheduleTemplateFactory(
+        clinic=clinic, practitioner=practitioner, station=station, valid_until=dt.date(2024, 1, 31)
+    )
+    Slot.objects.update(template=over)
+    found = [check(statements) for statements in transactions(lambda: inventory.generate(days=3))]
+    assert found == [["scheduling_slot"]]
+    assert not Slot.objects.exists()
