@@ -85,7 +85,7 @@ class StationFactory(DjangoModelFactory):
         model = models.Station
 
     clinic = factory.SubFactory(ClinicFactory)
-    name = factory.Sequence(lambda n: f"Room {n}")
+    name = factory.Sequence(lambda n: f"Chair {n}")
     kind = "consult"
 
 
