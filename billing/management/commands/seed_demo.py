@@ -1,0 +1,28 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from scheduling.demo import seed
+from scheduling.demo.staff import PASSWORD, ROLES, username
+
+
+class Command(BaseCommand):
+    help = (
+        "Fill the database with an invented group of clinics. Safe to repeat; refuses to run in production."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--logins", action="store_true", help="only print one login for each role")
+
+    def handle(self, **options: Any) -> None:
+        if settings.PRODUCTION:
+            raise CommandError(
+                "Demo data and its known passwords do not belong into production (ENVIRONMENT)."
+            )
+        if options["logins"]:
+            for role in ROLES:
+                self.stdout.write(f"{role:<14}{username(role):<30}{PASSWORD}")
+            return
+        seed(say=self.stderr.write)

@@ -1,0 +1,136 @@
+import datetime as dt
+import io
+
+import phonenumbers
+import pytest
+from django.contrib.auth import authenticate
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import Count
+from django.utils import timezone
+
+from clinic_booking.models import Event
+from patients.models import Patient
+from scheduling.demo import seed
+from scheduling.demo.people import COMMUNITIES
+from scheduling.demo.staff import PASSWORD, ROLES, username
+from scheduling.models import Booking, Practitioner, Service, Slot
+
+pytestmark = pytest.mark.django_db
+DAYS = 5
+
+
+@pytest.fixture
+def seeded():
+    return seed(say=lambda text: None, days=DAYS)
+
+
+def everything():
+    return {
+        "slots": list(Slot.objects.order_by("pk").values()),
+        "bookings": list(Booking.objects.order_by("pk").values()),
+        "patients": list(Patient.objects.order_by("pk").values()),
+    }
+
+
+def test_group_is_as_described(seeded):
+    slots_of_services = {-(-s.occupied // dt.timedelta(minutes=20)) for s in Service.objects.all()}
+
+    assert [clinic.payment_policy for clinic in seeded] == ["pay_now", "pay_now", "pay_at_clinic"]
+    assert {bool(clinic.legal_entity.gst_number) for clinic in seeded} == {True, False}
+    assert 20 <= Practitioner.objects.count() <= 24
+    assert slots_of_services == {1, 2, 3, 4}
+    assert not Service.objects.filter(practitioners=None).exists()
+
+
+def test_patients_are_invented_and_of_all_communities(seeded):
+    patients = Patient.objects.all()
+
+    assert len(patients) == 300
+    assert all(patient.email.endswith("@example.com") for patient in patients)
+    assert all(phonenumbers.is_valid_number(phonenumbers.parse(patient.phone)) for patient in patients)
+    assert len({patient.phone for patient in patients}) == 300
+    for part in ["Tan ", " binte ", " s/o ", " d/o ", "Pereira"]:
+        assert any(part in patient.name for patient in patients), part
+    assert len(COMMUNITIES) == 4
+
+
+def test_half_of_the_first_days_is_booked(seeded):
+    booked = Slot.objects.filter(booking__isnull=False).count() / Slot.objects.count()
+    freed = Booking.objects.filter(status__in=["cancelled", "noshow"])
+
+    assert 0.45 < booked < 0.75
+    assert Booking.objects.values("visit").annotate(n=Count("pk")).filter(n=2).exists()
+    assert freed.exists()
+    assert not freed.filter(slots__isnull=False).exists()
+
+
+def test_nobody_is_told(seeded):
+    assert not Event.objects.exists()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM procrastinate_jobs")
+        assert cursor.fetchone() == (0,)
+
+
+def test_bookings_have_all_that_belongs_to_them(seeded):
+    live = (
+        Booking.objects.live()
+        .prefetch_related("slots")
+        .select_related("session__request", "visit", "service")
+    )
+
+    assert len(live) > 100
+    for booking in live:
+        slots = sorted(booking.slots.all(), key=lambda slot: slot.starts_at)
+        assert slots[0].starts_at == booking.starts_at
+        assert slots[-1].ends_at >= booking.starts_at + booking.service.occupied
+        assert {(s.practitioner_id, s.station_id, s.clinic_id) for s in slots} == {
+            (booking.practitioner_id, booking.station_id, booking.clinic_id)
+        }
+        assert booking.session.request.patient_id == booking.visit.patient_id == booking.patient_id
+        assert booking.visit.date == timezone.localdate(booking.starts_at)
+        expected = "completed" if booking.status == "fulfilled" else "scheduled"
+        assert booking.session.status == expected
+
+
+def test_second_run_changes_nothing(seeded):
+    before = everything()
+
+    seed(say=lambda text: None, days=DAYS)
+
+    assert everything() == before
+
+
+def test_interrupted_run_is_continued(seeded):
+    day = timezone.localdate() + dt.timedelta(days=2)
+    references = set(Booking.objects.filter(visit__date=day).values_list("reference", flat=True))
+    Slot.objects.filter(booking__visit__date=day).update(booking=None)
+    Booking.objects.filter(visit__date=day).delete()
+
+    seed(say=lambda text: None, days=DAYS)
+
+    assert references
+    assert set(Booking.objects.filter(visit__date=day).values_list("reference", flat=True)) == references
+
+
+def test_logins_are_one_for_each_role(seeded):
+    out = io.StringIO()
+    call_command("seed_demo", "--logins", stdout=out)
+
+    users = {role: authenticate(username=username(role), password=PASSWORD) for role in ROLES}
+    assert all(username(role) in out.getvalue() for role in ROLES)
+    assert out.getvalue().count(PASSWORD) == len(ROLES)
+    assert users["admin"].is_superuser
+    assert users["patient"].patient.bookings.exists()
+    assert not users["patient"].memberships.exists()
+    assert users["doctor"].practitioner.slots.exists()
+    assert {m.role for m in users["receptionist"].memberships.all()} == {"receptionist"}
+    assert users["manager"].memberships.count() == len(seeded)
+
+
+def test_production_refuses_demo_data(settings):
+    settings.PRODUCTION = True
+
+    with pytest.raises(CommandError, match="production"):
+        call_command("seed_demo")
+    assert not Patient.objects.exists()
