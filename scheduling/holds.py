@@ -140,7 +140,7 @@ def _hold(slot_id: int, service_id: int, owner: str, patient: Patient | None, an
     wanted = sorted((s for s in locked if s.is_wanted), key=lambda s: s.starts_at)
     _check_supply(wanted, slot_id)
     first, prior = wanted[0], locked[0].prior
-    if prior and (same := _same_hold(prior, first, service_id)):
+    if prior and (same := _same_hold(prior, first, service_id, owner)):
         return same
     end_holds(prior, Hold.EndReason.RELEASED)
     # Only what is still theirs: while this waited for its lock, a slot may have been booked or taken over.
@@ -201,9 +201,10 @@ def _check_supply(wanted: list[Supply], slot_id: int) -> None:
         raise NotOffered
 
 
-def _same_hold(prior: list[uuid.UUID], first: Supply, service_id: int) -> Hold | None:
+def _same_hold(prior: list[uuid.UUID], first: Supply, service_id: int, owner: str) -> Hold | None:
+    """Not the patient's hold of another browser: this one could not open its checkout."""
     same = Hold.objects.filter(
-        pk__in=prior, service_id=service_id, slots=first.id, starts_at=first.starts_at
+        pk__in=prior, owner=owner, service_id=service_id, slots=first.id, starts_at=first.starts_at
     ).first()
     return same if same and same.is_live(database_now()) else None
 

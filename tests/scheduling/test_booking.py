@@ -75,6 +75,14 @@ def test_patient_has_one_hold_over_all_browsers(slots, service, patient):
     assert first.end_reason == "released"
 
 
+def test_same_choice_in_another_browser_goes_on_there(slots, service, patient):
+    first = hold(slots[0], service, "phone", patient=patient)
+    second = hold(slots[0], service, "laptop", patient=patient)
+    first.refresh_from_db()
+    assert (first.end_reason, second.owner) == ("released", "laptop")
+    assert Slot.objects.get(pk=slots[0].pk).hold_id == second.pk
+
+
 def test_hold_takes_all_slots_of_a_long_service(slots, practitioner):
     double = factories.ServiceFactory(double=True, buffer_minutes=20, practitioners=[practitioner])
     mine = hold(slots[1], double)
