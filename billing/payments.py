@@ -192,7 +192,7 @@ def _is_ours(payment: Payment, intent: Intent) -> bool:
         "amount": (intent.amount_cents, payment.amount_cents),
         "currency": (intent.currency, payment.currency),
         "owner": (intent.metadata.get("payment"), str(payment.pk)),
-        "livemode": (intent.livemode, settings.STRIPE_SECRET_KEY.startswith(LIVE_KEYS)),
+        "livemode": (intent.livemode, is_live_mode()),
     }
     if intent.status == "succeeded":
         expected["charged"] = (intent.captured_cents, payment.amount_cents)
@@ -201,6 +201,10 @@ def _is_ours(payment: Payment, intent: Intent) -> bool:
             _flag(payment, f"{name}_differs")
             return False
     return True
+
+
+def is_live_mode() -> bool:
+    return settings.STRIPE_SECRET_KEY.startswith(LIVE_KEYS)
 
 
 def _flag(payment: Payment, problem: str) -> None:
@@ -359,6 +363,14 @@ def resume(payment_id: uuid.UUID) -> Intent | None:
     if give_up(payment_id):
         seen = finalize(payment_id)
     return seen
+
+
+def reopen(payment_id: uuid.UUID) -> None:
+    """The provider does not agree that it is over: try again to give it up. The caller goes on with `finalize`."""
+    with transaction.atomic(durable=True):
+        payment = lock(payment_id)
+        if payment.status == Status.CANCELED:
+            change(payment, status=Status.CANCELING)
 
 
 def _release(payment: Payment, intent: Intent) -> Intent:

@@ -1,0 +1,214 @@
+"""Settling what nobody waits for any more: every few seconds what hangs, every night all that the provider knows.
+
+Lists, not search: the provider's search lags behind.
+"""
+
+import dataclasses
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterator
+
+from django.db import DatabaseError
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
+
+from billing import payments, refunds, webhooks
+from billing.gateway import GatewayError, Intent, PaymentProviderDown
+from billing.locks import outside
+from billing.models import Payment, ProviderEvent, Refund
+from clinic_booking.errors import NamedError
+from scheduling.booking import database_now
+from scheduling.models import Booking
+
+logger = logging.getLogger(__name__)
+Status = Payment.Status
+
+STUCK_SECONDS = 20
+# What is younger may still be in the hands of a web process.
+OPEN_SECONDS = 60
+AUTHORISED_MINUTES = 10
+REFUND_DAYS = 10
+CANCELABLE = ("requires_payment_method", "requires_confirmation", "requires_action", "requires_capture")
+
+
+# -- Every few seconds ---------------------------------------------------------------------------
+
+
+def sweep(*, limit: int = 100) -> int:
+    """Give up payments whose hold is over and go on with those that hang. Returns how many it took up."""
+    now = database_now()
+    due = [*_over(now)[:limit], *_stuck(now)[:limit]]
+    for number, payment in enumerate(due):
+        try:
+            payments.resume(payment.pk)
+        except PaymentProviderDown:
+            logger.warning("the payment provider does not answer")
+            return number
+        except (NamedError, DatabaseError, GatewayError):
+            logger.exception("payment cannot be settled", extra={"payment": str(payment.pk)})
+    return len(due)
+
+
+def _over(now: dt.datetime) -> QuerySet[Payment]:
+    over = Q(hold__ended_at__isnull=False) | Q(hold__expires_at__lte=now)
+    return Payment.objects.filter(over, status__in=Payment.UNDECIDED).order_by("updated_at")
+
+
+def _stuck(now: dt.datetime) -> QuerySet[Payment]:
+    """Pending refunds take days: those are asked for less often."""
+    before = now - dt.timedelta(seconds=STUCK_SECONDS)
+    stuck = Payment.objects.filter(status__in=Payment.UNDER_WAY, updated_at__lte=before)
+    asked = stuck.alias(asked=Coalesce(F("checked_at"), F("updated_at"))).filter(asked__lte=before)
+    return asked.exclude(refunds__status=Refund.Status.PENDING).order_by("updated_at")
+
+
+# -- Now and then, and by hand -------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    kind: str
+    about: str
+    is_fixed: bool = False
+
+
+def reconcile(*, since: dt.timedelta, fix: bool) -> list[Finding]:
+    """Compare our side with the provider's and, with `fix`, settle the differences. Raises PaymentProviderDown."""
+    first = database_now() - since
+    found: list[Finding] = []
+    for look in (_open_payments, _intents, _refunds, _missed_events, _contradictions):
+        found += look(first, fix)
+    for finding in found:
+        if not finding.is_fixed:
+            logger.error("payments do not agree", extra={"kind": finding.kind, "about": finding.about})
+    return found
+
+
+def settle_open(*, fix: bool = True) -> list[Finding]:
+    """The part that is quick enough for every few minutes."""
+    return list(_open_payments(database_now(), fix))
+
+
+def _open_payments(_first: dt.datetime, fix: bool) -> Iterator[Finding]:
+    now = database_now()
+    before = now - dt.timedelta(seconds=OPEN_SECONDS)
+    unsettled = Payment.objects.exclude(status__in=Payment.SETTLED).filter(updated_at__lte=before)
+    for payment in unsettled.order_by("updated_at"):
+        if fix:
+            _try(payments.resume, payment)
+            payment.refresh_from_db()
+        if not payment.is_settled and not _may_wait(payment, now):
+            yield Finding(f"open_{payment.status}", str(payment.pk))
+        elif payment.is_settled:
+            yield Finding("open", str(payment.pk), is_fixed=True)
+
+
+def _may_wait(payment: Payment, now: dt.datetime) -> bool:
+    if payment.status in Payment.UNDECIDED:
+        return payment.hold.is_live(now)
+    pending = payment.refunds.filter(status=Refund.Status.PENDING).first()
+    return bool(pending and now - pending.created_at < dt.timedelta(days=REFUND_DAYS))
+
+
+def _intents(first: dt.datetime, fix: bool) -> Iterator[Finding]:
+    before = database_now() - dt.timedelta(seconds=OPEN_SECONDS)
+    for intent in outside().list_intents(created_gte=first):
+        if intent.created_at > before:
+            continue
+        given = intent.metadata.get("payment", "")
+        payment = Payment.objects.filter(provider_ref=intent.ref).first()
+        if payment:
+            yield from _compared(payment, intent, fix)
+        elif intent.status == "canceled":
+            continue
+        elif intent.status in CANCELABLE and given:
+            # Made by an attempt that never committed its reference: nobody will go on with it.
+            yield Finding("orphan_intent", intent.ref, fix and _cancel_orphan(intent))
+        else:
+            yield Finding("orphan_charge", intent.ref)
+
+
+def _cancel_orphan(intent: Intent) -> bool:
+    waiting = Payment.objects.filter(pk=intent.metadata["payment"], provider_ref=None).first()
+    if waiting and not waiting.is_settled:
+        payments.resume(waiting.pk)
+        waiting.refresh_from_db()
+        return waiting.provider_ref == intent.ref
+    try:
+        canceled = outside().cancel(intent.ref, key=f"cancel:{intent.ref}:{intent.status}")
+    except PaymentProviderDown:
+        raise
+    except GatewayError:
+        return False
+    return canceled.status == "canceled"
+
+
+WANTED = {Status.PAID: "succeeded", Status.REFUNDED: "succeeded", Status.CANCELED: "canceled"}
+
+
+def _compared(payment: Payment, intent: Intent, fix: bool) -> Iterator[Finding]:
+    if (intent.amount_cents, intent.currency) != (payment.amount_cents, payment.currency):
+        yield Finding("amount_differs", intent.ref)
+    wanted = WANTED.get(Status(payment.status))
+    if wanted and intent.status != wanted:
+        fixed = False
+        if fix and payment.status == Status.CANCELED:
+            payments.reopen(payment.pk)
+            _try(payments.resume, payment)
+            payment.refresh_from_db()
+            fixed = payment.is_settled
+        yield Finding(f"{payment.status}_but_{intent.status}", str(payment.pk), fixed)
+
+
+def _refunds(first: dt.datetime, fix: bool) -> Iterator[Finding]:
+    for result in outside().list_refunds(created_gte=first):
+        status = refunds.STATUSES.get(result.status, Refund.Status.PENDING)
+        if Refund.objects.filter(provider_ref=result.ref, status=status).exists():
+            continue
+        payment = Payment.objects.filter(provider_ref=result.intent_ref).first()
+        if fix and payment:
+            refunds.adopt(payment.pk)
+        known = Refund.objects.filter(provider_ref=result.ref, status=status).exists()
+        yield Finding("refund_unknown", result.ref, known)
+
+
+def _missed_events(first: dt.datetime, fix: bool) -> Iterator[Finding]:
+    for event in outside().list_undelivered_events(created_gte=first):
+        if ProviderEvent.objects.filter(pk=event.id, processed_at__isnull=False).exists():
+            continue
+        if not Payment.objects.filter(provider_ref=event.intent_ref).exists():
+            continue
+        if fix:
+            webhooks.keep(event)
+            webhooks.settle(event.id)
+        yield Finding("missed_event", event.id, fix)
+
+
+def _contradictions(_first: dt.datetime, fix: bool) -> Iterator[Finding]:
+    """Without the provider: money and visits that do not belong together."""
+    now = database_now()
+    unpaid = Payment.objects.filter(
+        booking__status__in=[Booking.Status.BOOKED, Booking.Status.ARRIVED, Booking.Status.FULFILLED]
+    ).exclude(status__in=[Status.PAID, Status.CAPTURING])
+    for payment in unpaid.filter(captured_cents=F("refunded_cents")):
+        yield Finding("booked_not_paid", str(payment.pk))
+    for payment in Payment.objects.filter(
+        status=Status.PAID, booking__status=Booking.Status.CANCELLED, is_disputed=False
+    ):
+        if fix and payment.booking_id:
+            refunds.refund_cancelled_booking(payment.booking_id)
+            _try(payments.resume, payment)
+            payment.refresh_from_db()
+        yield Finding("paid_not_booked", str(payment.pk), payment.status == Status.REFUNDED)
+    long_ago = now - dt.timedelta(minutes=AUTHORISED_MINUTES)
+    for payment in Payment.objects.filter(status=Status.CAPTURING, updated_at__lte=long_ago):
+        yield Finding("authorised_too_long", str(payment.pk))
+
+
+def _try(verb: Callable[..., object], payment: Payment) -> None:
+    try:
+        verb(payment.pk)
+    except PaymentProviderDown:
+        raise
+    except (NamedError, DatabaseError, GatewayError):
+        logger.exception("payment cannot be settled", extra={"payment": str(payment.pk)})
