@@ -322,17 +322,15 @@ def block_slots(*, slot_ids: Collection[int], reason: str, by: User) -> list[Slo
     now = database_now()
     if any(slot.booking_id or (slot.held_until and slot.held_until > now) for slot in slots):
         raise SlotTaken
-    lapsed = {slot.hold_id for slot in slots if slot.hold_id}
-    _set(slots, "blocked", by, is_blocked=True, block_reason=reason, hold=None, held_until=None)
-    end_run_out(lapsed)
-    return slots
+    closed = _set(slots, "blocked", by, is_blocked=True, block_reason=reason, hold=None, held_until=None)
+    end_run_out({slot.hold_id for slot in slots if slot.hold_id})
+    return closed
 
 
 def unblock_slots(*, slot_ids: Collection[int], by: User) -> list[Slot]:
-    """Open blocked slots for booking again. Joins the caller's transaction (locks the slots). Raises SlotGone."""
+    """Open those of the slots that are blocked. Joins the caller's transaction (locks the slots). Raises SlotGone."""
     slots = [slot for slot in _lock(slot_ids) if slot.is_blocked]
-    _set(slots, "available", by, is_blocked=False, block_reason="")
-    return slots
+    return _set(slots, "available", by, is_blocked=False, block_reason="")
 
 
 def _lock(slot_ids: Collection[int]) -> list[Slot]:
@@ -342,7 +340,7 @@ def _lock(slot_ids: Collection[int]) -> list[Slot]:
     return slots
 
 
-def _set(slots: list[Slot], status: str, by: User, **values: Any) -> None:
+def _set(slots: list[Slot], status: str, by: User, **values: Any) -> list[Slot]:
     ids = [slot.pk for slot in slots]
     Slot.objects.filter(pk__in=ids).update(**values)
     changed = list(Slot.objects.filter(pk__in=ids).select_related("clinic").order_by("pk"))
@@ -350,12 +348,10 @@ def _set(slots: list[Slot], status: str, by: User, **values: Any) -> None:
         (s.clinic_id, s.clinic.local_date(s.starts_at), s.pk, s.version, status, None) for s in changed
     )
     for clinic_id in sorted({slot.clinic_id for slot in changed}):
-        here = [slot.pk for slot in changed if slot.clinic_id == clinic_id]
-        data = {"slots": here, "status": status, "by": by.pk}
-        publish(
-            "slots.blocked" if status == "blocked" else "slots.unblocked",
-            f"clinic:{clinic_id}",
-            data,
-            clinic_id=clinic_id,
-        )
-    slots[:] = changed
+        data = {
+            "slots": [slot.pk for slot in changed if slot.clinic_id == clinic_id],
+            "status": status,
+            "by": by.pk,
+        }
+        publish("slots.changed", f"clinic:{clinic_id}", data, clinic_id=clinic_id)
+    return changed

@@ -161,7 +161,7 @@ def _pool(patients: Sequence[Patient], clinic: Clinic, day: dt.date, pick: rando
     login, *others = patients
     pool = pick.sample(others, len(others))
     if day.toordinal() % LOGIN_DAYS == 0:
-        pool.insert(-20, login)
+        pool.insert(-5, login)
     return [patient for patient in pool if patient.pk not in busy]
 
 
