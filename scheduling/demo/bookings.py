@@ -12,8 +12,18 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from patients.models import Patient
-from scheduling.booking import ALPHABET, database_now
-from scheduling.models import Booking, BookingRequest, Clinic, Service, SessionTicket, VisitTicket
+from scheduling.booking import ALPHABET
+from scheduling.locks import database_now, lock_slots
+from scheduling.models import (
+    Booking,
+    BookingRequest,
+    Clinic,
+    Service,
+    SessionTicket,
+    Slot,
+    Station,
+    VisitTicket,
+)
 
 JOINED = 0.2  # of those who may, come for a second thing
 WAIT = dt.timedelta(minutes=60)
@@ -32,23 +42,13 @@ SESSION_STATUS = {
 }
 
 
-class Free(NamedTuple):
-    id: int
-    clinic_id: int
-    practitioner_id: int
-    station_id: int
-    kind: str
-    starts_at: dt.datetime
-    ends_at: dt.datetime
-
-
 class Visit(NamedTuple):
     """A booking to be written."""
 
     reference: str
     patient_id: int
     service: Service
-    slots: list[Free]
+    slots: list[Slot]
     luck: float
 
     @property
@@ -77,32 +77,28 @@ def book_day(clinics: Sequence[Clinic], patients: Sequence[Patient], day: dt.dat
         return _write(list(_visits(choices, pool, reference, pick)), day)
 
 
-def _free_slots(clinics: Sequence[Clinic], day: dt.date) -> list[Free]:
-    """Locked in the order of every verb."""
+SLOTS_OF_DAY = """
+SELECT id FROM scheduling_slot WHERE clinic_id = ANY(%(clinics)s) AND starts_at >= %(from)s AND starts_at < %(until)s
+"""
+
+
+def _free_slots(clinics: Sequence[Clinic], day: dt.date) -> list[Slot]:
     from_, until = clinics[0].day_bounds(day)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT s.id, s.clinic_id, s.practitioner_id, s.station_id, t.kind, s.starts_at, s.ends_at
-            FROM scheduling_slot s JOIN scheduling_station t ON t.id = s.station_id
-            WHERE s.clinic_id = ANY(%s) AND s.starts_at >= %s AND s.starts_at < %s
-                AND s.booking_id IS NULL AND s.hold_id IS NULL AND NOT s.is_blocked
-            ORDER BY s.id FOR NO KEY UPDATE OF s
-            """,
-            [[clinic.pk for clinic in clinics], from_, until],
-        )
-        return [Free._make(row) for row in cursor.fetchall()]
+    clinic_ids = [clinic.pk for clinic in clinics]
+    slots = lock_slots(SLOTS_OF_DAY, {"clinics": clinic_ids, "from": from_, "until": until})
+    return [slot for slot in slots if slot.status == "available" and not slot.hold_id]
 
 
-def _choices(slots: list[Free], booked: float, pick: random.Random) -> list[tuple[Service, list[Free]]]:
+def _choices(slots: list[Slot], booked: float, pick: random.Random) -> list[tuple[Service, list[Slot]]]:
     """Which service goes into which slots, by start."""
-    rows: dict[tuple[int, int], list[Free]] = defaultdict(list)
+    rows: dict[tuple[int, int], list[Slot]] = defaultdict(list)
     for slot in sorted(slots, key=lambda s: s.starts_at):
         rows[slot.practitioner_id, slot.station_id].append(slot)
     offers = _offers()
-    found: list[tuple[Service, list[Free]]] = []
-    for (practitioner_id, _station), row in sorted(rows.items()):
-        if offered := offers.get((practitioner_id, row[0].kind)):
+    kinds = dict(Station.objects.values_list("pk", "kind"))
+    found: list[tuple[Service, list[Slot]]] = []
+    for (practitioner_id, station_id), row in sorted(rows.items()):
+        if offered := offers.get((practitioner_id, kinds[station_id])):
             found += _fill(row, offered, booked, pick)
     return sorted(found, key=lambda choice: (choice[1][0].starts_at, choice[1][0].id))
 
@@ -116,8 +112,8 @@ def _offers() -> dict[tuple[int, str], list[Service]]:
 
 
 def _fill(
-    row: list[Free], offered: list[Service], booked: float, pick: random.Random
-) -> Iterator[tuple[Service, list[Free]]]:
+    row: list[Slot], offered: list[Service], booked: float, pick: random.Random
+) -> Iterator[tuple[Service, list[Slot]]]:
     lengths = [math.ceil(service.occupied / (row[0].ends_at - row[0].starts_at)) for service in offered]
     mean = sum(lengths) / len(lengths)
     # Where a visit takes several slots, fewer starts make the same part booked.
@@ -135,7 +131,7 @@ def _fill(
 
 
 def _visits(
-    choices: list[tuple[Service, list[Free]]], pool: list[Patient], reference: str, pick: random.Random
+    choices: list[tuple[Service, list[Slot]]], pool: list[Patient], reference: str, pick: random.Random
 ) -> Iterator[Visit]:
     """Gives each chosen time a patient. Some come for two things, one after the other in the same clinic."""
     waiting: dict[int, list[Visit]] = defaultdict(list)
