@@ -16,7 +16,8 @@ CHECKS: dict[str, str] = {
     "a live booking has exactly its slots, without a gap": """
         SELECT 'booking ' || b.reference FROM scheduling_booking b
         LEFT JOIN scheduling_slot s ON s.booking_id = b.id
-        WHERE b.status IN ('booked', 'arrived', 'fulfilled') GROUP BY b.id HAVING min(s.starts_at) IS DISTINCT FROM b.starts_at
+        WHERE b.status IN ('booked', 'arrived', 'fulfilled')
+        GROUP BY b.id HAVING min(s.starts_at) IS DISTINCT FROM b.starts_at
             OR max(s.ends_at) < b.ends_at OR sum(s.ends_at - s.starts_at) <> max(s.ends_at) - min(s.starts_at)""",
     "a booked slot is of its booking's practitioner, station and clinic": """
         SELECT 'slot ' || s.id FROM scheduling_slot s JOIN scheduling_booking b ON b.id = s.booking_id
@@ -31,7 +32,8 @@ CHECKS: dict[str, str] = {
             OR (b.status = 'fulfilled' AND t.status <> 'completed')""",
     "a scheduled or completed session has its booking": """
         SELECT 'session ' || t.id FROM scheduling_sessionticket t WHERE t.status IN ('scheduled', 'completed')
-        AND NOT EXISTS (SELECT FROM scheduling_booking b WHERE b.session_id = t.id AND b.status IN ('booked', 'arrived', 'fulfilled'))""",
+        AND NOT EXISTS (SELECT FROM scheduling_booking b
+            WHERE b.session_id = t.id AND b.status IN ('booked', 'arrived', 'fulfilled'))""",
     "a booking is of the patient and service that its session asks for": """
         SELECT 'booking ' || b.reference FROM scheduling_booking b
         JOIN scheduling_sessionticket t ON t.id = b.session_id
