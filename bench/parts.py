@@ -148,7 +148,7 @@ def _confirm_requests(slots: Iterator[int]) -> Iterator[bytes]:
         owner = secrets.token_urlsafe(24)
         hold = hold_slots(slot_id=slot, service_id=service, owner=owner)
         fields = f"name=Tan+Mei+Ling&email=bench{n}%40example.com&phone=%2B6590000001&consent=on&csrfmiddlewaretoken={CSRF}"
-        yield load.post(reverse("pay", args=[hold.pk]), fields, _session(owner=owner))
+        yield load.post(reverse("checkout_payment", args=[hold.pk]), fields, _session(owner=owner))
 
 
 def _need_supply() -> None:
