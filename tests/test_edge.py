@@ -1,0 +1,223 @@
+"""The shipped nginx configuration, run for real on loopback."""
+
+import datetime as dt
+import http.client
+import os
+import shutil
+import socket
+import ssl
+import string
+import subprocess
+import threading
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from websockets.sync.client import connect
+
+from scheduling import live
+from tests.servers import serve
+
+NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+NAME = "booking.clinic.example"
+TEMPLATE = Path("ops/nginx.conf.template")
+MAIN = """
+daemon off; pid {home}/pid; worker_processes 1; {user}
+events {{ worker_connections 256; }}
+http {{
+    client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
+    uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
+    include {home}/edge.conf;
+}}
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nginx_is_here():
+    if not NGINX:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
+            "no nginx: apt-get install nginx-light"
+        )
+
+
+def free_port():
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        return probe.getsockname()[1]
+
+
+def write_certificate(home):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + dt.timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (home / "key.pem").write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+    (home / "certificate.pem").write_bytes(certificate.public_bytes(pem))
+
+
+class Edge:
+    def __init__(self, home, upstream):
+        self.home, self.plain, self.tls = home, free_port(), free_port()
+        write_certificate(home)
+        values = {
+            "SERVER_NAME": NAME,
+            "TLS_CERTIFICATE": home / "certificate.pem",
+            "TLS_KEY": home / "key.pem",
+            "HTTP_LISTEN": f"127.0.0.1:{self.plain}",
+            "TLS_LISTEN": f"127.0.0.1:{self.tls}",
+            "WEB": upstream,
+            "LIVE": upstream,
+            "HSTS_SECONDS": "300",
+        }
+        (home / "edge.conf").write_text(string.Template(TEMPLATE.read_text()).safe_substitute(values))
+        user = "user root;" if os.geteuid() == 0 else ""
+        (home / "nginx.conf").write_text(MAIN.format(home=home, user=user))
+        self.context = ssl.create_default_context(cafile=home / "certificate.pem")
+
+    @contextmanager
+    def running(self):
+        command = [NGINX, "-c", str(self.home / "nginx.conf"), "-p", str(self.home), "-e", "stderr"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            self.wait_until_it_listens(process)
+            yield self
+        finally:
+            process.terminate()
+            self.log = process.communicate(timeout=10)[0].decode()
+
+    def wait_until_it_listens(self, process):
+        pause = threading.Event()
+        for _ in range(200):
+            assert process.poll() is None, process.stdout.read().decode()
+            try:
+                return socket.create_connection(("127.0.0.1", self.tls), 5).close()
+            except ConnectionRefusedError:
+                pause.wait(0.05)
+        raise AssertionError("nginx does not listen")
+
+    def ask(self, path, *, method="GET", body=None, host=NAME, headers=None):
+        with closing(TlsConnection(self)) as connection:
+            connection.request(method, path, body=body, headers={"Host": host} | (headers or {}))
+            response = connection.getresponse()
+            response.text = response.read().decode()
+            return response
+
+    def handshake(self, *, server_name, version, ciphers=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, version
+        with (
+            socket.create_connection(("127.0.0.1", self.tls), 10) as plain,
+            context.wrap_socket(plain, server_hostname=server_name) as secure,
+        ):
+            return secure.version()
+
+
+class TlsConnection(http.client.HTTPSConnection):
+    def __init__(self, edge):
+        super().__init__(NAME, edge.tls, context=edge.context, timeout=20)
+
+    def connect(self):
+        plain = socket.create_connection(("127.0.0.1", self.port), self.timeout)
+        self.sock = self._context.wrap_socket(plain, server_hostname=NAME)
+
+
+@pytest.fixture
+def edge(transactional_db, settings, tmp_path):
+    from clinic_booking.asgi import application
+
+    settings.ALLOWED_HOSTS = [NAME]
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    with serve(application) as address, Edge(tmp_path, urlsplit(address).netloc).running() as running:
+        yield running
+
+
+@pytest.fixture
+def bare_edge(tmp_path):
+    """Nobody is behind it."""
+    with Edge(tmp_path, f"127.0.0.1:{free_port()}").running() as running:
+        yield running
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+@pytest.mark.parametrize("server_name", [NAME, "another.example", None])
+def test_only_tls_1_3_is_spoken(bare_edge, server_name):
+    for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2):
+        with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+            bare_edge.handshake(server_name=server_name, version=version)
+    assert bare_edge.handshake(server_name=server_name, version=ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
+
+
+def test_plain_http_is_sent_to_https(bare_edge):
+    with closing(http.client.HTTPConnection("127.0.0.1", bare_edge.plain, timeout=20)) as connection:
+        connection.request("POST", "/holds/?a=1", body=b"x", headers={"Host": "evil.example"})
+        response = connection.getresponse()
+        assert (response.status, response.headers["Location"]) == (308, f"https://{NAME}/holds/?a=1")
+
+
+def test_other_names_are_turned_away(bare_edge):
+    assert bare_edge.ask("/", host="another.example").status == 421
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/healthz", 200), ("/nowhere/", 404), ("/metrics", 404), ("/readyz", 404)]
+)
+def test_every_answer_has_hsts(edge, path, status):
+    response = edge.ask(path)
+    assert response.status == status
+    assert response.headers.get_all("Strict-Transport-Security") == ["max-age=300; includeSubDomains"]
+
+
+def test_nginx_own_answers_have_hsts(bare_edge):
+    for path, body, status in [("/", None, 502), ("/ws/", None, 502), ("/", b"x" * 300_000, 413)]:
+        response = bare_edge.ask(path, method="POST" if body else "GET", body=body)
+        assert response.status == status
+        assert response.headers["Strict-Transport-Security"]
+        assert response.headers["Server"] == "nginx"
+
+
+def test_django_knows_that_it_is_https(edge):
+    """A plain-text upstream request would be refused by the CSRF check for its foreign origin."""
+    page = edge.ask("/login/")
+    token = page.text.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
+    cookie = page.headers["Set-Cookie"].split(";")[0]
+    headers = {
+        "Cookie": cookie,
+        "Origin": f"https://{NAME}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    body = f"csrfmiddlewaretoken={token}&username=nobody&password=wrong"
+    assert edge.ask("/login/", method="POST", body=body, headers=headers).status == 200
+    headers["Origin"] = f"http://{NAME}"
+    assert edge.ask("/login/", method="POST", body=body, headers=headers).status == 403
+
+
+def test_sockets_pass(edge, clinic):
+    with ExitStack() as stack:
+        plain = socket.create_connection(("127.0.0.1", edge.tls), 20)
+        address = f"wss://{NAME}/ws/availability/{clinic.slug}/2030-01-07/"
+        # The origins were taken from the settings when the application was made.
+        options = {"sock": plain, "ssl": edge.context, "origin": "http://localhost", "compression": None}
+        opened = stack.enter_context(connect(address, **options))
+        live.announce([(clinic.pk, dt.date(2030, 1, 7), 5, 2, "booked", None)])
+        assert "[5,2" in opened.recv(10)
+
+
+def test_log_tells_no_address_or_path(tmp_path):
+    edge = Edge(tmp_path, f"127.0.0.1:{free_port()}")
+    with edge.running():
+        edge.ask("/bookings/SECRET/?name=Tan")
+    assert '"status":502' in edge.log
+    assert not any(word in edge.log for word in ("SECRET", "Tan", "127.0.0.1"))

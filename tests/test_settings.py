@@ -1,0 +1,100 @@
+"""Production settings, loaded in a process of their own."""
+
+import os
+import runpy
+import subprocess
+import sys
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+
+NAME = "booking.clinic.example"
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": "9cf4a3b7e1d84f0d92c6b5a7f3e2d1c09cf4a3b7e1d84f0d92c6b5a7f3e2d1c0",
+    "SECRET_KEY_FALLBACKS": "",
+    "ALLOWED_HOSTS": NAME,
+    "SITE_URL": f"https://{NAME}",
+    "EMAIL_URL": "smtp+tls://user:password@mail.example:587",
+    "STRIPE_SECRET_KEY": "rk_live_x",
+    "STRIPE_PUBLISHABLE_KEY": "pk_live_x",
+    "STRIPE_WEBHOOK_SECRET": "whsec_old,whsec_new",
+    "METRICS_TOKEN": "t",
+}
+OF_TESTS = ("STRIPE_API_BASE", "DJANGO_ALLOW_ASYNC_UNSAFE")
+
+
+def python(*arguments, **changed):
+    environment = {name: value for name, value in os.environ.items() if name not in OF_TESTS}
+    environment |= {
+        "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+    }
+    environment |= PRODUCTION | {"DJANGO_SETTINGS_MODULE": "clinic_booking.settings"} | changed
+    return subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_deploy_check_is_clean():
+    done = python("manage.py", "check", "--deploy", "--fail-level", "WARNING")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no issues" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "name", ["SECRET_KEY", "STRIPE_SECRET_KEY", "STRIPE_PUBLISHABLE_KEY", "STRIPE_WEBHOOK_SECRET"]
+)
+def test_missing_secret_stops_the_start(monkeypatch, name):
+    for key, value in (PRODUCTION | {name: ""}).items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(ImproperlyConfigured, match=f"Set the environment variable {name}"):
+        runpy.run_path("clinic_booking/settings.py")
+
+
+def test_answers_are_guarded(tmp_path):
+    collected = python(
+        "manage.py", "collectstatic", "--no-input", "--verbosity", "0", STATIC_ROOT=str(tmp_path)
+    )
+    assert (collected.returncode, collected.stderr) == (0, "")
+    ask = f"""
+import django; django.setup()
+from django.conf import settings
+from django.test import Client
+client = Client(SERVER_NAME="{NAME}", headers={{"X-Forwarded-Proto": "https"}})
+print(dict(client.get("/healthz").headers))
+print(Client(SERVER_NAME="{NAME}").get("/login/").status_code)
+print(Client(SERVER_NAME="{NAME}").get("/healthz").status_code)
+print(client.get("/healthz", headers={{"Host": "evil.example"}}).status_code)
+page = client.get("/login/")
+style = page.text.split('rel="stylesheet" href="')[1].split('"')[0]
+print(page.cookies.output(header=""), client.get(style)["Cache-Control"])
+print(settings.SESSION_COOKIE_NAME, settings.SESSION_COOKIE_SECURE, settings.CSRF_COOKIE_SECURE)
+"""
+    done = python("-c", ask, STATIC_ROOT=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    headers, plain, health, foreign, page, cookies = done.stdout.splitlines()
+    assert "'Strict-Transport-Security': 'max-age=63072000; includeSubDomains; preload'" in headers
+    assert "default-src 'none'" in headers
+    assert "'X-Frame-Options': 'DENY'" in headers
+    assert (plain, health, foreign) == ("301", "200", "400")
+    assert "__Host-csrf=" in page
+    assert "Secure" in page
+    assert "immutable" in page
+    assert cookies == "__Host-session True True"
+
+
+@pytest.fixture
+def of_the_test(transactional_db):
+    parameters = {"password": ""} | connection.get_connection_params()
+    return "postgres://{user}:{password}@{host}:{port}/{dbname}".format(**parameters)
+
+
+def test_migrations_are_complete(of_the_test):
+    done = python("manage.py", "makemigrations", "--check", "--dry-run", DATABASE_URL=of_the_test)
+    assert done.returncode == 0, done.stdout + done.stderr
