@@ -18,7 +18,7 @@ COPY . .
 # None of these values is used or kept: production settings do not load without them.
 RUN SECRET_KEY=- STRIPE_SECRET_KEY=- STRIPE_PUBLISHABLE_KEY=- STRIPE_WEBHOOK_SECRET=- \
     DATABASE_URL=postgres://- REDIS_URL=redis://- python manage.py collectstatic --no-input \
-    && rm -rf node_modules && python -m compileall -q .
+    && python -m compileall -q .
 USER app
 EXPOSE 8000
 # A thread that ended would take its database connection with it: hence the long idle time.
