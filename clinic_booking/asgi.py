@@ -1,4 +1,4 @@
-"""One process, one port: HTTP to Django's WSGI handler, sockets to Channels (docs/adr/0003)."""
+"""One process, one port: HTTP to Django's WSGI handler, sockets to Channels (docs/adr/0006)."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""ASGI to Django's WSGI handler in one hop to a thread (docs/adr/0003).
+"""ASGI to Django's WSGI handler in one hop to a thread (docs/adr/0006).
 
 Bodies and answers are small here, so both pass whole: a slow client holds memory, never a thread, and a body that
 was cut off never reaches a view.

@@ -112,6 +112,7 @@ DATABASES["default"] |= {
     "DISABLE_SERVER_SIDE_CURSORS": True,
     "OPTIONS": {
         "application_name": env.str("APPLICATION_NAME", "clinic-booking"),
+        "connect_timeout": 5,
         "server_side_binding": True,
         "prepare_threshold": 5,  # planning the hot statements costs more than running them
         "options": f"-c lock_timeout={env.int('LOCK_TIMEOUT_MS', 3000)}"

@@ -1,5 +1,3 @@
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
@@ -19,6 +17,6 @@ urlpatterns = [
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("i18n/", include("django.conf.urls.i18n")),
-    # Until both have landed.
-    *(path("", include(f"{app}.urls")) for app in ("scheduling", "billing") if find_spec(f"{app}.urls")),
+    path("", include("scheduling.urls")),
+    path("", include("billing.urls")),
 ]

@@ -1,7 +1,7 @@
 """Changes of slots to every open calendar. A push is a hint: losing one, or Redis, loses no booking (design §6).
 
 Verbs `announce`; after commit one message for each clinic and day goes to Redis; in each process that serves sockets a
-`Hub` with a single Redis connection hands it to the sockets (docs/adr/0004 says why not Channels' groups).
+`Hub` with a single Redis connection hands it to the sockets (docs/adr/0007 says why not Channels' groups).
 """
 
 import asyncio
