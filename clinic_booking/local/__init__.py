@@ -9,8 +9,10 @@ import atexit
 import fcntl
 import json
 import os
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -89,6 +91,23 @@ def lock(path: Path, wait: bool = True) -> Iterator[bool]:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("a") as file:
         yield _flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+class Signals:
+    """Notes signals. A handler that raises can do so inside a lock of Popen or Event and leave it held."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+
+    def listen(self, *numbers: int) -> None:
+        signal.set_wakeup_fd(self._writer.fileno())
+        for number in numbers:
+            signal.signal(number, lambda *_: None)
+
+    def wait(self, seconds: float) -> bool:
+        """Sleeps; true, and at once, when a signal has come."""
+        return bool(select.select([self._reader], [], [], seconds)[0])
 
 
 def write_atomically(path: Path, text: str) -> None:

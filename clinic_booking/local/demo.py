@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from clinic_booking import local
 from clinic_booking.local.keeper import free_port
@@ -26,6 +25,7 @@ RESTARTS = 5
 READY_SECONDS = 60
 STOP_SECONDS = 8
 PR_SET_PDEATHSIG = 1
+signals = local.Signals()
 
 
 class Child:
@@ -86,7 +86,7 @@ class Child:
                     f"{self.name} is not ready after {READY_SECONDS} s. The end of {shown(self.log)}:\n"
                     + local.tail(self.log)
                 )
-            time.sleep(0.05)
+            pause(0.05)
 
 
 def die_with_supervisor() -> list[str]:
@@ -94,8 +94,7 @@ def die_with_supervisor() -> list[str]:
 
 
 def main() -> int:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+    signals.listen(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     if "MAKELEVEL" in os.environ and sys.platform == "linux":
         # A killed make would leave the demo running without a terminal to stop it.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -130,13 +129,11 @@ def run(wanted: int) -> None:
                 child.look_after()
             if missing and not local.is_running("demo"):
                 raise local.LocalServiceError(f"The local servers were killed. {shown(HOME)} has their logs.")
-            time.sleep(0.3)
+            pause(0.3)
 
 
 def stop(children: list[Child]) -> None:
     """The web server first; the databases last, by the caller."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     say("\nStopping.")
     forget()
     for child in reversed(children):
@@ -198,19 +195,27 @@ def uvicorn(port: int) -> list[str]:
 
 
 def output_of(environment: Mapping[str, str], *arguments: str) -> str:
-    log = HOME / f"{arguments[0]}.log"
+    log, output = HOME / f"{arguments[0]}.log", HOME / f"{arguments[0]}.out"
     command = [*die_with_supervisor(), sys.executable, "manage.py", *arguments]
-    with log.open("wb") as errors:
-        done = subprocess.run(
+    with log.open("wb") as errors, output.open("wb") as answer:
+        process = subprocess.Popen(
             command,
             cwd=local.ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=answer,
             stderr=errors,
+            start_new_session=True,
         )
-    text = done.stdout.decode(errors="replace")
-    if done.returncode:
+    try:
+        while process.poll() is None:
+            pause(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    text = output.read_text(errors="replace")
+    output.unlink()
+    if process.returncode:
         raise local.LocalServiceError(f"`manage.py {arguments[0]}` failed:\n{text}{local.tail(log, 30)}")
     return text
 
@@ -231,7 +236,7 @@ def only_demo_here() -> Iterator[None]:
             raise local.LocalServiceError(
                 "Another `make demo` of this clone is starting or stopping; try again."
             )
-        time.sleep(0.1)
+        pause(0.1)
 
 
 def forget() -> None:
@@ -290,8 +295,9 @@ def shown(path: Path) -> str:
     return str(path.relative_to(local.ROOT))
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def pause(seconds: float) -> None:
+    if signals.wait(seconds):
+        raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

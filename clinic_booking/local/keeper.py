@@ -11,12 +11,11 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from clinic_booking.local import PG_BIN, ROOT, LocalServiceError, lock, tail, write_atomically
+from clinic_booking.local import PG_BIN, ROOT, LocalServiceError, Signals, lock, tail, write_atomically
 
 NOBODY = 65534
 TRIES = 5
@@ -264,9 +263,8 @@ def command_line(pid: int) -> str:
 
 
 def keep(home: Path, durable: bool, only: list[str]) -> None:
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    signals = Signals()
+    signals.listen(signal.SIGTERM, signal.SIGINT)
     (home / "state.json").unlink(missing_ok=True)
     servers: list[Server] = [kind(home, durable) for kind in (Postgres, Redis) if kind.name in only]
     try:
@@ -278,7 +276,7 @@ def keep(home: Path, durable: bool, only: list[str]) -> None:
             state |= server.url()
         write_atomically(home / "state.json", json.dumps(state))
         say("ready")
-        watch(home, servers, stopped)
+        watch(home, servers, signals)
     finally:
         (home / "state.json").unlink(missing_ok=True)
         for server in reversed(servers):
@@ -287,11 +285,11 @@ def keep(home: Path, durable: bool, only: list[str]) -> None:
             shutil.rmtree(home, ignore_errors=True)
 
 
-def watch(home: Path, servers: list[Server], stopped: threading.Event) -> None:
+def watch(home: Path, servers: list[Server], signals: Signals) -> None:
     """Until told to stop, or until nobody holds the users' lock. A server that died is started again."""
     deaths = 0
     with (home / "users.lock").open("a") as users:
-        while not stopped.wait(0.2):
+        while not signals.wait(0.2):
             with suppress(BlockingIOError):
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return finish(home, servers)
