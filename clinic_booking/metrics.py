@@ -81,7 +81,7 @@ def view(request: HttpRequest) -> HttpResponse:
     if settings.METRICS_TOKEN and not constant_time_compare(given, f"Bearer {settings.METRICS_TOKEN}"):
         return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
     own = CollectorRegistry()
-    own.register(_Registered())  # type: ignore[arg-type]
+    own.register(_Registered())
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         MultiProcessCollector(own)  # type: ignore[no-untyped-call]
         content = generate_latest(own)

@@ -37,7 +37,8 @@ class Availability(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         channel = await database_sync_to_async(self.find_channel)(**self.scope["url_route"]["kwargs"])
         if isinstance(channel, int):
-            return await self.close(channel)
+            await self.close(channel)
+            return
         # Subscribed first, accepted then: what the browser fetches once it is connected misses nothing.
         self.listener = await live.hub().join(channel)
         await self.accept()
