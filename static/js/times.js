@@ -80,30 +80,38 @@ function lapse() {
   if (ended.size) repaint(ended);
 }
 
-let last = box.innerHTML;
-
-async function fetchTimes() {
-  const answer = await fetch(location.href, { headers: { "HX-Request": "true" } }).catch(() => null);
-  if (!answer?.ok) return;
-  const text = await answer.text();
-  if (withoutClock(text) !== withoutClock(last) || changedHere()) swap(text);
-  last = text;
-  setClock(Number(text.match(/data-now="(\d+)"/)[1]));
+// As the browser would write it, without what differs in every answer.
+function normal(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  template.content.firstElementChild?.removeAttribute("data-now");
+  return template.innerHTML.trim();
 }
 
-const withoutClock = (text) => text.replace(/data-now="\d+"/, "").replace(/\s+/g, " ").trim();
-const changedHere = () => box.querySelector(".just-changed") !== null;
+let last = normal(box.innerHTML); // the server's, not what messages made of it
+let meanwhile = null; // messages that came while an answer was on its way: it may be older than they are
 
-function swap(text) {
+async function fetchTimes() {
+  meanwhile = [];
+  const answer = await fetch(location.href, { headers: { "HX-Request": "true" } }).catch(() => null);
+  if (!answer?.ok) return;
+  const html = await answer.text();
+  const fresh = normal(html);
+  if (fresh !== last || box.querySelector(".just-changed")) swap(html);
+  last = fresh;
+}
+
+function swap(html) {
   const focused = document.activeElement?.id;
-  box.innerHTML = text;
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  box.innerHTML = html;
   learn();
+  meanwhile.forEach(apply);
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
 learn();
 const refetch = keepFresh(form.dataset.sockets.split(" ").filter(Boolean), {
-  onMessage: apply,
+  onMessage: (message) => { meanwhile?.push(message); apply(message); },
   onState: (isLive) => {
     status.dataset.state = isLive ? "live" : "poll";
     status.textContent = isLive ? status.dataset.liveText : status.dataset.pollText;

@@ -1,0 +1,159 @@
+"""Open pages follow what others do, without being touched."""
+
+import uuid
+
+import pytest
+from django.db import transaction
+from django.urls import reverse
+
+from scheduling import booking, holds
+from scheduling.models import Clinic, Hold
+from tests import clock, factories
+
+DAY = factories.tomorrow_at(9).date()
+SECOND = 1000
+
+
+@pytest.fixture
+def clinic(clinic):
+    clinic.payment_policy = Clinic.PaymentPolicy.PAY_AT_CLINIC
+    clinic.save()
+    return clinic
+
+
+@pytest.fixture
+def times(page, slots):
+    page.goto(f"/book/?service=consultation&date={DAY}")
+    page.wait_for_selector("[data-state=live]")
+    return page
+
+
+@pytest.fixture
+def desk(open_browser, receptionist, slots):
+    page = open_browser(receptionist)
+    page.goto(f"/desk/tanjong-pagar/?date={DAY}")
+    page.wait_for_selector("[data-state=live]")
+    page.wait_for_selector(".ec-main")
+    return page
+
+
+def hold(slot, service):
+    return holds.hold_slots(slot_id=slot.pk, service_id=service.pk, owner=uuid.uuid4().hex)
+
+
+def confirm(hold, patient):
+    with transaction.atomic():
+        return booking.confirm_hold(hold_id=hold.pk, patient=patient)
+
+
+def state(slot, status):
+    return f'[data-slot="{slot.pk}"][data-status="{status}"]'
+
+
+def test_time_taken_by_another_greys_out(times, slots, service, patient):
+    made = hold(slots[0], service)
+    times.wait_for_selector(state(slots[0], "held") + "[disabled] >> text=On hold", timeout=SECOND)
+    confirm(made, patient)
+    times.wait_for_selector(state(slots[0], "booked") + " >> text=Taken", timeout=SECOND)
+    assert times.locator("[data-free-of]").inner_text() == "5 free"
+
+
+def test_time_given_back_is_free_again(times, slots, service):
+    made = hold(slots[0], service)
+    times.wait_for_selector(state(slots[0], "held"))
+    holds.release_hold(hold_id=made.pk, owner=made.owner)
+    times.wait_for_selector(state(slots[0], "available") + ":not([disabled])", timeout=SECOND)
+
+
+def test_hold_lapses_by_itself_on_open_pages(times, slots, service):
+    made = hold(slots[0], service)
+    times.wait_for_selector(state(slots[0], "held"))
+    clock.run_out(made)
+    times.reload()  # the rows were changed without a push
+    times.wait_for_selector(state(slots[0], "available"))
+
+
+def test_long_service_greys_out_every_start_it_needs(page, slots, service, practitioner):
+    long = factories.ServiceFactory(double=True, practitioners=[practitioner])
+    page.goto(f"/book/?service={long.slug}&date={DAY}")
+    page.wait_for_selector("[data-state=live]")
+    made = hold(slots[2], service)
+    for slot in slots[1:3]:
+        page.wait_for_selector(state(slot, "held"), timeout=SECOND)
+    holds.release_hold(hold_id=made.pk, owner=made.owner)
+    for slot in slots[1:3]:
+        page.wait_for_selector(state(slot, "available"), timeout=2 * SECOND)
+
+
+def test_desk_sees_hold_and_visit_within_a_second(desk, slots, service, patient):
+    made = hold(slots[0], service)
+    desk.wait_for_selector(".st-held >> text=09:00–09:20", timeout=SECOND)
+    visit = confirm(made, patient)
+    desk.wait_for_selector(f'[data-booking="{visit.reference}"] >> text=Nurul Aisyah', timeout=SECOND)
+    assert desk.locator(".st-held").count() == 1  # the legend
+
+
+def test_desk_forgets_a_cancelled_visit(desk, slots, service, patient, receptionist):
+    visit = confirm(hold(slots[0], service), patient)
+    desk.wait_for_selector(f'[data-booking="{visit.reference}"]')
+    with transaction.atomic():
+        booking.cancel_booking(booking_id=visit.pk, by=receptionist, reason="clinic")
+    desk.wait_for_selector(f'[data-booking="{visit.reference}"]', state="detached", timeout=SECOND)
+
+
+def test_desk_is_used_by_keyboard(open_browser, receptionist, slots, patient, service):
+    first = factories.book(slots[:1], patient=patient, service=service)
+    second = factories.book(slots[3:4], service=service)
+    page = open_browser(receptionist)
+    page.goto(f"/desk/tanjong-pagar/?date={DAY}")
+    page.locator(f".ev-b{first.reference}").focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector(f".ev-b{second.reference}:focus")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"dialog[open] >> text={second.patient.name}")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(f".ev-b{second.reference}:focus")
+    assert page.locator('.ec-event[tabindex="0"]').count() == 1
+
+
+def test_booking_without_scripts(open_browser, slots):
+    page = open_browser(java_script_enabled=False)
+    page.goto("/")
+    page.click('button[value="consultation"]')
+    page.goto(f"{page.url}&date={DAY}")
+    page.click('[data-status="available"]')
+    page.fill("[name=name]", "Siti Nurbaya")
+    page.fill("[name=email]", "siti@example.com")
+    page.fill("[name=phone]", "9123 4567")
+    page.check("[name=consent]")
+    page.click("#pay-button")
+    assert page.locator("[data-booking]").count() == 1
+
+
+def test_form_gives_way_when_time_runs_out(times, complaints):
+    times.click('[data-status="available"]')
+    times.wait_for_selector("[role=timer]:not(:empty)")
+    made = Hold.objects.get()
+    clock.run_out(made)
+    times.click("text=I need more time")
+    times.wait_for_selector("[data-hold-ended] [data-slot]")
+    complaints.clear()  # the browser reports the status 410
+
+
+def test_more_time_keeps_what_was_typed(times):
+    times.click('[data-status="available"]')
+    times.fill("[name=name]", "Siti Nurbaya")
+    with times.expect_response("**/renewal/"):
+        times.click("text=I need more time")
+    times.wait_for_selector("[role=timer]:not(:empty)")
+    assert times.input_value("[name=name]") == "Siti Nurbaya"
+    assert Hold.objects.get().renewals == 1
+
+
+def test_back_from_the_checkout_shows_the_own_time(times):
+    times.click('[data-status="available"]')
+    times.wait_for_url("**/checkout/**")
+    times.go_back()
+    times.wait_for_selector(".slot-mine")
+    times.click(".slot-mine")
+    times.wait_for_url(f"**{reverse('checkout', args=[Hold.objects.get().pk])}")
