@@ -12,7 +12,6 @@ import os
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -96,18 +95,16 @@ def lock(path: Path, wait: bool = True) -> Iterator[bool]:
 class Signals:
     """Notes signals. A handler that raises can do so inside a lock of Popen or Event and leave it held."""
 
-    def __init__(self) -> None:
-        self._reader, self._writer = socket.socketpair()
-        self._writer.setblocking(False)
-
     def listen(self, *numbers: int) -> None:
-        signal.set_wakeup_fd(self._writer.fileno())
+        self._came, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer)
         for number in numbers:
             signal.signal(number, lambda *_: None)
 
     def wait(self, seconds: float) -> bool:
         """Sleeps; true, and at once, when a signal has come."""
-        return bool(select.select([self._reader], [], [], seconds)[0])
+        return bool(select.select([self._came], [], [], seconds)[0])
 
 
 def write_atomically(path: Path, text: str) -> None:

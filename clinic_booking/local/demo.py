@@ -154,6 +154,9 @@ def start(wanted: int, environment: dict[str, str], children: list[Child]) -> No
     # Once a day, because the 30 days of slots begin today.
     today = datetime.now(UTC).date().isoformat()
     once("Demo data", environment, today + fingerprint("*/management/commands/seed_demo.py"), "seed_demo")
+    logins = once(
+        "Logins", environment, fingerprint("*/management/commands/seed_demo.py"), "seed_demo", "--logins"
+    )
     with step("Web server, worker, Stripe double"):
         if not real_stripe:
             webhook = f"{site}/stripe/webhook/"
@@ -163,7 +166,6 @@ def start(wanted: int, environment: dict[str, str], children: list[Child]) -> No
         children.append(Child("worker", ["manage.py", "procrastinate", "worker"], environment))
         web = Child("web", uvicorn(port), environment)
         children.append(web)
-        logins = output_of(environment, "seed_demo", "--logins")
         web.wait_until(lambda: answers(port, "/healthz"))
         if not real_stripe:
             children[0].wait_until(lambda: listens(double_port))
@@ -171,16 +173,19 @@ def start(wanted: int, environment: dict[str, str], children: list[Child]) -> No
     say(f"\nOpen {site}\n\n{logins}\nCtrl-C stops everything. The logs are in {shown(HOME)}.")
 
 
-def once(title: str, environment: Mapping[str, str], mark: str, command: str) -> None:
-    """Skips what this cluster has had already: each start of Django costs a second."""
-    stamp = HOME / f"{command}.done"
+def once(title: str, environment: Mapping[str, str], mark: str, *command: str) -> str:
+    """Its output; from last time when nothing changed, because each start of Django costs a second."""
+    stamp = HOME / f"{'_'.join(command)}.done"
     embedded = not os.environ.get("DATABASE_URL")
-    if embedded and stamp.exists() and stamp.read_text() == mark:
-        return
+    if embedded and stamp.exists():
+        before, _, output = stamp.read_text().partition("\n")
+        if before == mark:
+            return output
     with step(title):
-        output_of(environment, command)
+        output = output_of(environment, *command)
     if embedded:
-        local.write_atomically(stamp, mark)
+        local.write_atomically(stamp, f"{mark}\n{output}")
+    return output
 
 
 def fingerprint(*patterns: str) -> str:
