@@ -1,5 +1,8 @@
 """Supply: templates and exceptions say when a practitioner works, slots are what can be claimed."""
 
+import datetime as dt
+import math
+
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, RangeOperators
 from django.core.exceptions import ValidationError
@@ -87,6 +90,42 @@ class ScheduleTemplate(models.Model):
     def clean(self) -> None:
         if self.station_id and self.clinic_id and self.station.clinic_id != self.clinic_id:
             raise ValidationError({"station": _("This station belongs to another clinic.")})
+        if other := self.overlapping():
+            raise ValidationError(
+                _("%(practitioner)s already has hours at “%(station)s” that overlap: %(start)s–%(end)s."),
+                params={
+                    "practitioner": other.practitioner,
+                    "station": other.station,
+                    "start": f"{other.starts_at:%H:%M}",
+                    "end": f"{other.ends_at:%H:%M}",
+                },
+            )
+
+    def overlapping(self) -> "ScheduleTemplate | None":
+        """Another template that wants the practitioner or the station at the same time. Breaks may be used."""
+        if not (self.starts_at and self.ends_at and self.valid_from and self.weekdays):
+            return None
+        others = (
+            ScheduleTemplate.objects.filter(
+                Q(practitioner_id=self.practitioner_id) | Q(station_id=self.station_id),
+                Q(valid_until=None) | Q(valid_until__gte=self.valid_from),
+                weekdays__overlap=self.weekdays,
+                starts_at__lt=self.ends_at,
+                ends_at__gt=self.starts_at,
+            )
+            .exclude(pk=self.pk)
+            .exclude(breaks__starts_at__lte=self.starts_at, breaks__ends_at__gte=self.ends_at)
+            .select_related("practitioner", "station")
+            .order_by("pk")
+        )
+        if self.valid_until:
+            others = others.filter(valid_from__lte=self.valid_until)
+        return next((other for other in others if self._shares_a_week_with(other)), None)
+
+    def _shares_a_week_with(self, other: "ScheduleTemplate") -> bool:
+        mondays = [t.valid_from - dt.timedelta(days=t.valid_from.weekday()) for t in (self, other)]
+        apart = (mondays[0] - mondays[1]).days // 7
+        return apart % math.gcd(self.every_n_weeks, other.every_n_weeks) == 0
 
 
 class TemplateBreak(models.Model):
@@ -166,6 +205,10 @@ class ScheduleException(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.starts_at:%Y-%m-%d}"
+
+    def clean(self) -> None:
+        if self.station and self.clinic_id and self.station.clinic_id != self.clinic_id:
+            raise ValidationError({"station": _("This station belongs to another clinic.")})
 
 
 class Slot(models.Model):

@@ -1,0 +1,30 @@
+"""Admin of patients. Consents are append-only and written when they are given."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from clinic_booking.admin import ReadOnlyAdmin
+from patients.models import Consent, Patient
+
+
+@admin.register(Patient)
+class PatientAdmin(ModelAdmin):
+    list_display = ["name", "email", "phone", "birth_date", "created_at"]
+    search_fields = ["name", "email", "phone"]
+    readonly_fields = ["uuid", "created_at"]
+    autocomplete_fields = ["user"]
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_delete_permission(self, request: HttpRequest, obj: Patient | None = None) -> bool:
+        return False
+
+
+@admin.register(Consent)
+class ConsentAdmin(ReadOnlyAdmin):
+    list_display = ["patient", "purpose", "notice_version", "is_given", "channel", "created_at"]
+    list_filter = ["purpose", "is_given", "notice_version"]
+    list_select_related = ["patient"]
+    search_fields = ["patient__name", "=patient__email"]
+    show_full_result_count = False
