@@ -4,15 +4,18 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from clinic_booking.templatetags.page import epoch_ms
 from scheduling import search
 from scheduling.models import Booking, Clinic, Hold, Service
 
 STRIP_DAYS = 7
+NOTES = {"available": "", "held": _("On hold"), "booked": _("Taken")}
 PERIODS = [(12, _("Morning")), (17, _("Afternoon")), (24, _("Evening"))]
 
 
@@ -59,13 +62,15 @@ def day_strip(
     )
 
 
-@dataclass(frozen=True)
-class Cell:
-    slot_id: int
+class Cell(NamedTuple):
+    """One time, as text: a page has hundreds, and the template is what they cost."""
+
+    slot_id: str
     label: str
     status: str  # as in search, or "mine"
-    held_until: dt.datetime | None
-    version: int
+    note: str
+    held_until: str  # epoch ms
+    version: str
     covers: str
 
 
@@ -91,6 +96,7 @@ def cards(
 
 def _card(person: search.PractitionerDay, clinic: Clinic, own: set[int]) -> Card:
     zone = clinic.zone
+    notes = {status: str(note) for status, note in NOTES.items()}
     by_period = groupby(person.times, lambda time: _period(time.starts_at.astimezone(zone).hour))
     return Card(
         practitioner_id=person.practitioner_id,
@@ -99,7 +105,7 @@ def _card(person: search.PractitionerDay, clinic: Clinic, own: set[int]) -> Card
         station=person.station,
         clinic=clinic,
         free=sum(time.status == "available" for time in person.times),
-        periods=[(name, [_cell(time, zone, own) for time in times]) for name, times in by_period],
+        periods=[(name, [_cell(time, zone, own, notes) for time in times]) for name, times in by_period],
     )
 
 
@@ -107,13 +113,14 @@ def _period(hour: int) -> str | Promise:
     return next(name for until, name in PERIODS if hour < until)
 
 
-def _cell(time: search.Time, zone: dt.tzinfo, own: set[int]) -> Cell:
+def _cell(time: search.Time, zone: dt.tzinfo, own: set[int], notes: dict[str, str]) -> Cell:
     return Cell(
-        slot_id=time.slot_id,
+        slot_id=str(time.slot_id),
         label=f"{time.starts_at.astimezone(zone):%H:%M}",
         status="mine" if own.intersection(time.covers) else time.status,
-        held_until=time.held_until,
-        version=time.version,
+        note=notes[time.status],
+        held_until=str(epoch_ms(time.held_until)) if time.status == "held" and time.held_until else "",
+        version=str(time.version),
         covers=" ".join(map(str, time.covers)),
     )
 

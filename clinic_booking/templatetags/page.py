@@ -5,6 +5,7 @@ import re
 from functools import cache
 from typing import Protocol
 
+import phonenumbers
 from django import template
 from django.conf import settings
 from django.db import connection
@@ -40,6 +41,16 @@ def icon(name: str) -> SafeString:
 def money(cents: int) -> str:
     """4000 -> "S$ 40.00", which does not wrap."""
     return f"S$\u00a0{cents // 100:,}.{cents % 100:02d}"
+
+
+@register.filter
+def phone(number: str) -> str:
+    """+6561234567 -> +65 6123 4567"""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
 @register.filter
