@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from django.utils import timezone
 
-from scheduling import inventory
+from scheduling import inventory, jobs
 from scheduling.models import Slot
 from tests import factories
 
@@ -166,3 +166,9 @@ def test_lock_that_is_never_freed_ends_the_run(template, monkeypatch):
         with pytest.raises(CommandError, match="run it again"):
             run("--days", "1")
     assert run("--days", "1")[0].startswith("3 added")
+
+
+def test_nightly_job_keeps_thirty_days(template):
+    jobs.generate_slots(timestamp=0)
+
+    assert Slot.objects.count() == 90
