@@ -37,8 +37,8 @@ class Rival:
             self._connected.set()
             connections.close_all()
 
-    def outcome(self) -> Any:
-        self._thread.join(SECONDS)
+    def outcome(self, seconds: float = SECONDS) -> Any:
+        self._thread.join(seconds)
         assert not self._thread.is_alive(), "the rival hangs"
         return self._outcome
 
@@ -81,7 +81,7 @@ def relay(*scripts: list[Callable[[], Any]], check: Callable[[], Any] | None = N
         return outcomes
 
     rivals = [Rival(functools.partial(run, script)) for script in scripts]
-    ended = [rival.outcome() for rival in rivals]
+    ended = [rival.outcome(SECONDS * len(scripts[0])) for rival in rivals]
     failures = [outcome for outcome in ended if isinstance(outcome, Exception)]
     for failure in sorted(failures, key=lambda each: isinstance(each, threading.BrokenBarrierError)):
         raise failure
