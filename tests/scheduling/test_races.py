@@ -108,13 +108,10 @@ def blocked(verb):
     return rival
 
 
-def test_crossing_choices_of_long_visits_never_lock_up(slots, service, double, practitioner):
+def test_crossing_choices_of_long_visits_never_lock_up(slots, service, double):
     """Each owner wants what another is about to give back: the old and the new slots lie in opposite order."""
     choices = [(slot, double) for slot in slots[:5]] + [(slot, service) for slot in slots]
-    scripts = [
-        [holding(*random.choice(choices), f"owner-{n}") for _ in range(200)]  # fmt: skip
-        for n in range(3)
-    ]
+    scripts = [[holding(*random.choice(choices), f"owner-{n}") for _ in range(200)] for n in range(3)]
     half_done = []
     outcomes = sum(relay(*scripts, check=lambda: half_done.append(broken())), [])
     assert kinds(outcomes).keys() <= {Hold, errors.SlotTaken}
