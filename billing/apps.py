@@ -5,4 +5,5 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        from billing import checks, jobs, metrics  # noqa: F401  (register what they hold)
+        # They register tasks, subscribers, system checks, metrics and consistency checks.
+        from billing import checks, consistency, jobs, metrics  # noqa: F401

@@ -71,11 +71,7 @@ def _patient_of(user: User) -> Patient | None:
 
 def _known(user: User, details: Details) -> Patient:
     """The patient of the login: what is on file stays, what is missing is filled in."""
-    # Locked, so that two tabs do not make two patients.
-    User.objects.select_for_update(no_key=True).get(pk=user.pk)
-    patient = _patient_of(user)
-    if patient is None:
-        return Patient.objects.create(user=user, **details.contacts)
+    patient, _created = Patient.objects.get_or_create(user=user, defaults=details.contacts)
     missing = {field: value for field, value in details.contacts.items() if not getattr(patient, field)}
     for field, value in missing.items():
         setattr(patient, field, value)

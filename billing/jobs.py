@@ -3,13 +3,18 @@
 import contextlib
 import datetime as dt
 
+from django.conf import settings
+from django.urls import reverse
+from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
-from billing import payments, reconcile, refunds, webhooks
+from billing import bills, payments, reconcile, refunds, webhooks
 from billing.gateway import PaymentProviderDown
+from billing.models import Payment
 from clinic_booking.events import subscribe
 from clinic_booking.jobs import RETRY
 from clinic_booking.models import Event
+from scheduling.notifications import mail
 
 NIGHTLY = dt.timedelta(hours=48)
 
@@ -43,3 +48,38 @@ def pay_back(event: Event) -> None:
     """Whoever may cancel gets all back: patients only in time (`cancel_booking`), the clinic always."""
     if payment_id := refunds.refund_cancelled_booking(event.data["booking"]):
         payments.finalize(payment_id)
+
+
+@subscribe("appointment.booked", "appointment.cancelled")
+def bill_booking(event: Event) -> None:
+    bills.keep_bill(event.data["booking"])
+
+
+@subscribe("payment.succeeded", "payment.refunded")
+def bill_payment(event: Event) -> None:
+    """A charge that was given back before anything was booked has no bill."""
+    if event.data["booking"]:
+        bills.keep_bill(event.data["booking"])
+
+
+@subscribe("payment.failed", "payment.refunded")
+def mail_about_lost_time(event: Event) -> None:
+    """For whom the time was gone when the money came; they may have left the page long ago."""
+    if event.data["reason"] not in ("slot_taken", "patient_busy"):
+        return
+    related = Payment.objects.select_related("hold__clinic", "hold__service", "patient")
+    payment = related.get(pk=event.data["payment"])
+    hold = payment.hold
+    mail(
+        event=event,
+        kind="not_booked",
+        to=payment.patient,
+        subject=_("Your visit could not be booked"),
+        context={
+            "payment": payment,
+            "refunded": event.topic == "payment.refunded",
+            "clinic": hold.clinic,
+            "starts_at": hold.starts_at,
+            "url": f"{settings.SITE_URL}{reverse('book')}?service={hold.service.slug}",
+        },
+    )

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 Status = Payment.Status
 
 STUCK_SECONDS = 20
-# What is younger may still be in the hands of a web process.
+# What is younger may still be in the hands of a web process, which is no finding.
 OPEN_SECONDS = 60
 AUTHORISED_MINUTES = 10
 REFUND_DAYS = 10
@@ -92,15 +92,15 @@ def settle_open(*, fix: bool = True) -> list[Finding]:
 def _open_payments(_first: dt.datetime, fix: bool) -> Iterator[Finding]:
     now = database_now()
     before = now - dt.timedelta(seconds=OPEN_SECONDS)
-    unsettled = Payment.objects.exclude(status__in=Payment.SETTLED).filter(updated_at__lte=before)
-    for payment in unsettled.order_by("updated_at"):
+    for payment in Payment.objects.exclude(status__in=Payment.SETTLED).order_by("updated_at"):
+        since = payment.updated_at
         if fix:
             _try(payments.resume, payment)
             payment.refresh_from_db()
-        if not payment.is_settled and not _may_wait(payment, now):
-            yield Finding(f"open_{payment.status}", str(payment.pk))
-        elif payment.is_settled:
+        if payment.is_settled:
             yield Finding("open", str(payment.pk), is_fixed=True)
+        elif since <= before and not _may_wait(payment, now):
+            yield Finding(f"open_{payment.status}", str(payment.pk))
 
 
 def _may_wait(payment: Payment, now: dt.datetime) -> bool:

@@ -5,6 +5,7 @@ import logging
 from procrastinate.contrib.django import app
 
 from clinic_booking.jobs import RETRY
+from scheduling import notifications  # noqa: F401  (registers its subscriber)
 from scheduling.booking import expire_holds
 from scheduling.inventory import generate
 

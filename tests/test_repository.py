@@ -14,7 +14,7 @@ APPS = ["clinic_booking", "patients", "scheduling", "billing"]  # each imports o
 PUTS_TOGETHER = {"clinic_booking/asgi.py", "clinic_booking/wsgi.py", "clinic_booking/urls.py"}
 MAY_LOCK = {
     *(f"scheduling/{name}.py" for name in ("locks", "holds", "booking", "inventory")),
-    "billing/payments.py",
+    "billing/locks.py",
     "billing/bills.py",
 }
 MAY_PUBLISH_TO_REDIS = {"scheduling/live.py"}

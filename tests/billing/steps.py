@@ -79,9 +79,10 @@ def deliver_all(client, engine):
         engine.mark_delivered(event["id"])
 
 
-def run_jobs():
+def run_jobs(*, backwards=False):
     """Every job that waits, until none is left; like a worker, in this thread."""
-    while jobs := list(ProcrastinateJob.objects.filter(status="todo").order_by("pk")):
+    order = "-pk" if backwards else "pk"
+    while jobs := list(ProcrastinateJob.objects.filter(status="todo").order_by(order)):
         for job in jobs:
             app.tasks[job.task_name].func(**job.args)
             ProcrastinateJob.objects.filter(pk=job.pk).update(status="succeeded")

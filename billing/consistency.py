@@ -1,0 +1,44 @@
+"""What must agree between visits, bills and money (`manage.py check_consistency`)."""
+
+from scheduling.consistency import register
+
+CHECKS = {
+    "a paid payment has its booking": """
+        SELECT 'payment ' || p.id FROM billing_payment p LEFT JOIN scheduling_booking b ON b.id = p.booking_id
+        WHERE p.status = 'paid' AND (b.id IS NULL OR (b.status = 'cancelled' AND NOT p.is_disputed
+            AND b.cancelled_at < now() - interval '10 minutes'))""",
+    "a payment is for its hold's booking, amount and patient": """
+        SELECT 'payment ' || p.id FROM billing_payment p JOIN scheduling_booking b ON b.id = p.booking_id
+        JOIN scheduling_hold h ON h.id = p.hold_id
+        WHERE (b.hold_id, b.patient_id, p.amount_cents) IS DISTINCT FROM (p.hold_id, p.patient_id, h.price_cents)""",
+    "a payment that charged has ended or is being ended": """
+        SELECT 'payment ' || id FROM billing_payment
+        WHERE status IN ('capturing', 'canceling') AND updated_at < now() - interval '10 minutes'""",
+    "every booking that was held has its bill": """
+        SELECT 'booking ' || b.reference FROM scheduling_booking b LEFT JOIN billing_bill i ON i.booking_id = b.id
+        WHERE i.id IS NULL AND b.hold_id IS NOT NULL AND b.created_at < now() - interval '10 minutes'""",
+    "a bill is the sum of its lines": """
+        SELECT 'bill ' || i.id FROM billing_bill i LEFT JOIN billing_billline l ON l.bill_id = i.id
+        GROUP BY i.id HAVING coalesce(sum(l.amount_cents), 0) <> i.total_cents""",
+    "a bill is for its booking's patient and price": """
+        SELECT 'bill ' || i.id FROM billing_bill i JOIN scheduling_booking b ON b.id = i.booking_id
+        WHERE (i.patient_id, i.total_cents) <> (b.patient_id, b.price_cents)""",
+    "bill numbers follow each other without a gap": """
+        SELECT 'series ' || s.legal_entity_id FROM billing_billseries s
+        LEFT JOIN billing_bill i ON i.legal_entity_id = s.legal_entity_id
+        GROUP BY s.legal_entity_id, s.last_number
+        HAVING count(i.id) <> s.last_number OR coalesce(max(i.number), 0) <> s.last_number""",
+    "refunds add up to what the payment says": """
+        SELECT 'payment ' || p.id FROM billing_payment p LEFT JOIN billing_refund r
+            ON r.payment_id = p.id AND r.status <> 'failed'
+        GROUP BY p.id HAVING coalesce(sum(r.amount_cents), 0) <> p.refunded_cents""",
+    "a paid bill was paid, a refunded one refunded": """
+        SELECT 'bill ' || i.id FROM billing_bill i JOIN scheduling_booking b ON b.id = i.booking_id
+        LEFT JOIN billing_payment p ON p.hold_id = b.hold_id
+        WHERE p.updated_at < now() - interval '10 minutes'
+            AND ((i.status = 'paid' AND i.total_cents > 0 AND p.captured_cents = 0)
+            OR (i.status = 'refunded' AND p.status <> 'refunded')
+            OR (i.status = 'issued' AND p.status = 'paid'))""",
+}
+
+register(CHECKS)

@@ -1,0 +1,86 @@
+"""E-mails to patients. Each is noted as a `Notification` of its event, so that a repeated job sends it once.
+
+They say where and when and nothing about why: a specialty or a doctor's name may reveal a condition.
+"""
+
+import smtplib
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.db.models import F
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from clinic_booking.events import subscribe
+from clinic_booking.models import Event, Notification
+from clinic_booking.templatetags.page import local_date, local_time
+from patients.models import Patient
+from scheduling import ics
+from scheduling.links import booking_url
+from scheduling.models import Booking
+
+MAX_ATTEMPTS = 10
+KINDS: dict[str, tuple[str, Promise]] = {
+    "appointment.booked": ("booked", _("Your visit on %(date)s at %(time)s is booked")),
+    "appointment.moved": ("moved", _("Your visit is moved to %(date)s at %(time)s")),
+    "appointment.cancelled": ("cancelled", _("Your visit on %(date)s at %(time)s is cancelled")),
+}
+
+
+@subscribe(*KINDS)
+def mail_about_visit(event: Event) -> None:
+    related = Booking.objects.select_related("clinic", "station", "patient")
+    booking = related.get(pk=event.data["booking"])
+    kind, subject = KINDS[event.topic]
+    if booking.status == Booking.Status.CANCELLED and kind != "cancelled":
+        # Cancelled before this could be sent: that e-mail says all.
+        return
+    when = {
+        "date": local_date(booking.starts_at, booking.clinic),
+        "time": local_time(booking.starts_at, booking.clinic),
+    }
+    mail(
+        event=event,
+        kind=kind,
+        to=booking.patient,
+        subject=str(subject) % when,
+        context={"booking": booking, "clinic": booking.clinic, "url": booking_url(booking)},
+        attachments=[("visit.ics", ics.calendar_file(booking), ics.CONTENT_TYPE)],
+    )
+
+
+def mail(
+    *,
+    event: Event,
+    kind: str,
+    to: Patient,
+    subject: str,
+    context: dict[str, Any],
+    attachments: Iterable[tuple[str, bytes, str]] = (),
+) -> None:
+    """Send `templates/email/<kind>` once for the event. Raises what sending raises; the job tries again."""
+    note, _created = Notification.objects.get_or_create(event=event, kind=kind, channel="email")
+    mine = Notification.objects.filter(pk=note.pk, status=Notification.Status.QUEUED, attempts=note.attempts)
+    # Of two workers with the same job one gets to count up, and sends.
+    if not mine.update(attempts=F("attempts") + 1):
+        return
+    known = {"patient": to, "brand": settings.DEFAULT_FROM_EMAIL.split("<")[0].strip()}
+    context = context | known | {"dpo_email": settings.DPO_EMAIL, "subject": subject}
+    message = EmailMultiAlternatives(subject, render_to_string(f"email/{kind}.txt", context), to=[to.email])
+    message.attach_alternative(render_to_string(f"email/{kind}.html", context), "text/html")
+    for name, content, content_type in attachments:
+        message.attach(name, content, content_type.split(";")[0])
+    try:
+        message.send()
+    except (OSError, smtplib.SMTPException) as error:
+        last = note.attempts + 1 >= MAX_ATTEMPTS
+        status = Notification.Status.FAILED if last else Notification.Status.QUEUED
+        Notification.objects.filter(pk=note.pk).update(status=status, error=type(error).__name__)
+        raise
+    Notification.objects.filter(pk=note.pk).update(
+        status=Notification.Status.SENT, sent_at=timezone.now(), error=""
+    )

@@ -1,0 +1,301 @@
+"""Random schedules of patients, bank, provider, workers and accidents. Afterwards, on both sides:
+
+charged ⇔ booked, or fully refunded; no authorisation left open; one intent for each payment.
+
+Everything runs through the real Stripe library and the in-process double. Rivals act in the middle of each other's
+calls, answers are lost, processes die, events come twice, late and shuffled. Each mutation of the code must be caught.
+"""
+
+import contextlib
+import dataclasses
+import datetime as dt
+import random
+import time
+import uuid
+
+import pytest
+import stripe
+from django.db import connection, transaction
+
+from billing import gateway, payments, reconcile, webhooks
+from billing.gateway import Gateway, GatewayError
+from billing.models import Bill, Payment
+from billing.stripe_double.client import Crash, DoubleClient
+from billing.stripe_double.engine import Engine
+from clinic_booking.errors import NamedError
+from scheduling import booking as bookings
+from scheduling.models import Booking, Hold, Slot
+from tests import clock, factories
+from tests.billing.steps import run_jobs
+
+CHUNKS = 6
+SEEDS = 100  # for each chunk
+SEEDS_FOR_MUTATION = 120
+STEPS = 14
+DAY = dt.timedelta(days=1)
+
+TOKENS = (
+    [("card", "success")] * 4
+    + [("card", "three_d_secure")] * 4
+    + [("paynow", "success")] * 5
+    + [("card", "declined"), ("card", "three_d_secure_insufficient_funds")]
+)
+FAULTS = ["lose_request", "lose_answer", "lose_answer", "crash_before", "crash_after", "status"]
+
+
+class Actor:
+    """A patient with a browser."""
+
+    def __init__(self):
+        self.owner = uuid.uuid4().hex
+        self.patient = factories.PatientFactory()
+        self.hold = None
+
+
+class World:
+    def __init__(self, seed, clinic, service, practitioner, station):
+        self.random = random.Random(seed)
+        self.engine = Engine(clock=lambda: time.time() - 3600)
+        self.client = DoubleClient(self.engine, before=self.meanwhile, after=self.meanwhile)
+        starts_at = factories.tomorrow_at(9) + seed * dt.timedelta(minutes=20)
+        self.slot = factories.make_slots(practitioner, station, starts_at, slots=1)[0]
+        self.service = service
+        self.actors = [Actor(), Actor()]
+        self.seen = []
+        self.depth = 0
+        self.accidents = True
+
+    # -- The schedule ----------------------------------------------------------------------------
+
+    def run(self):
+        with gateway.using(self.client):
+            self.act(self.take, self.actors[0])
+            for _ in range(self.random.randrange(4, STEPS)):
+                self.any_step()
+            self.settle()
+
+    def any_step(self):
+        actor = self.random.choice(self.actors)
+        step = self.random.choice(
+            [self.take, self.pay, self.pay, self.pay, self.bank, self.bank, self.look, self.event]
+            + [self.event, self.worker, self.time_passes, self.expire, self.release, self.clinic_cancels]
+        )
+        self.act(step, actor)
+
+    def act(self, step, actor):
+        """One process: what it refuses or dies of concerns nobody else."""
+        with contextlib.suppress(NamedError, GatewayError, Crash):
+            step(actor)
+
+    def meanwhile(self, call):
+        """Before and after each call something else may happen, and the next call may fail."""
+        if not self.accidents:
+            return
+        if self.random.random() < 0.12:
+            times = self.random.choice([1, 3])
+            self.client.fail_next("any", self.random.choice(FAULTS), times=times)
+        if self.depth < 2 and self.random.random() < 0.2:
+            self.depth += 1
+            self.any_step()
+            self.depth -= 1
+
+    # -- Steps -----------------------------------------------------------------------------------
+
+    def take(self, actor):
+        actor.hold = bookings.hold_slots(
+            slot_id=self.slot.pk, service_id=self.service.pk, owner=actor.owner, patient=actor.patient
+        )
+
+    def pay(self, actor):
+        if not actor.hold:
+            return
+        token = self.engine.confirmation_token(*self.random.choice(TOKENS))
+        payments.pay(
+            hold=Hold.objects.get(pk=actor.hold.pk),
+            patient=actor.patient,
+            confirmation_token=token,
+            return_url="http://testserver/",
+        )
+
+    def bank(self, actor):
+        for ref, intent in self.engine.store.intents.items():
+            kind = (intent["next_action"] or {}).get("type", "")
+            if kind == "use_stripe_sdk":
+                self.engine.authenticate(ref, passed=self.random.random() < 0.8)
+            elif kind or intent["status"] == "processing":
+                self.engine.scan(ref, self.random.choice(["succeeded", "succeeded", "failed", "processing"]))
+
+    def look(self, actor):
+        if payment := actor.hold and Payment.objects.filter(hold=actor.hold).first():
+            payments.resume(payment.pk)
+
+    def event(self, actor):
+        """One of all events so far, perhaps again, in any order."""
+        if events := list(self.engine.store.events.values()):
+            event = gateway.read_event(stripe.Event.construct_from(self.random.choice(events), None))
+            webhooks.keep(event)
+            run_jobs()
+
+    def worker(self, actor):
+        reconcile.sweep()
+        run_jobs()
+
+    def time_passes(self, actor):
+        later = "interval '1 minute'"
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE billing_payment SET updated_at = updated_at - {later}, checked_at = checked_at - {later}"
+            )
+
+    def expire(self, actor):
+        if actor.hold:
+            clock.run_out(actor.hold)
+
+    def release(self, actor):
+        if self.random.random() < 0.3 and actor.hold:
+            bookings.release_hold(hold_id=actor.hold.pk, owner=actor.owner)
+
+    def clinic_cancels(self, actor):
+        booking = Booking.objects.filter(hold=actor.hold).first() if actor.hold else None
+        if booking and self.random.random() < 0.3:
+            with transaction.atomic():
+                bookings.cancel_booking(booking_id=booking.pk, by=None, reason="clinic")
+
+    # -- The end ---------------------------------------------------------------------------------
+
+    def settle(self):
+        """All holds run out, every bank answers, the workers work again, and the night's reconciliation runs."""
+        self.accidents = False
+        self.client.faults.clear()
+        for actor in self.actors:
+            self.act(self.expire, actor)
+        for ref, intent in self.engine.store.intents.items():
+            if intent["status"] == "processing":
+                self.engine.scan(ref)
+        self.reconcile()
+
+    def reconcile(self):
+        self.time_passes(None)
+        self.time_passes(None)
+        run_jobs()
+        reconcile.reconcile(since=2 * DAY, fix=True)
+        run_jobs()
+
+    # -- What must be true -----------------------------------------------------------------------
+
+    def violations(self):
+        return [*self._of_payments(), *self._of_intents(), *self._of_slot()]
+
+    def _of_payments(self):
+        for payment in Payment.objects.filter(patient__in=[actor.patient for actor in self.actors]):
+            booking = Booking.objects.filter(hold=payment.hold_id).first()
+            booked = booking is not None and booking.status == "booked"
+            own = [
+                i for i in self.engine.store.intents.values() if i["metadata"]["payment"] == str(payment.pk)
+            ]
+            if len(own) > 1:
+                yield "more than one intent for a payment"
+            charged = sum(intent["amount_received"] for intent in own) - self.refunded(own)
+            if charged != (payment.amount_cents if booked else 0):
+                yield f"charged {charged}, booked {booked}, {payment.status}"
+            if not payment.is_settled:
+                yield f"left at {payment.status}"
+            if payment.captured_cents - payment.refunded_cents != charged:
+                yield "the books are wrong"
+            bills = list(Bill.objects.filter(booking=booking)) if booking else []
+            if [bill.status == "paid" for bill in bills] != [booked] * bool(booking):
+                yield "not the one bill"
+            card = any(self.engine.store.attempts.get(i["id"], {}).get("type") == "card" for i in own)
+            if card and self.refunded(own) and booking is None:
+                yield "a card was charged before the slot was won"
+
+    def refunded(self, intents):
+        ids = [intent["id"] for intent in intents]
+        return sum(r["amount"] for r in self.engine.store.refunds.values() if r["payment_intent"] in ids)
+
+    def _of_intents(self):
+        known = set(Payment.objects.values_list("provider_ref", flat=True))
+        for intent in self.engine.store.intents.values():
+            if intent["status"] == "requires_capture":
+                yield "an authorisation is left open"
+            if intent["id"] not in known and intent["status"] != "canceled":
+                yield "an intent nobody knows"
+
+    def _of_slot(self):
+        live = Booking.objects.filter(patient__in=[actor.patient for actor in self.actors], status="booked")
+        if [b.pk for b in live] != [pk for pk in [Slot.objects.get(pk=self.slot.pk).booking_id] if pk]:
+            yield "the slot is not that of its one booking"
+
+
+@pytest.fixture
+def worlds(clinic, service, practitioner, station, monkeypatch):
+    for sender in ("scheduling.notifications.mail", "billing.jobs.mail"):
+        monkeypatch.setattr(sender, lambda **_: None)
+
+    def make(seed):
+        return World(seed, clinic, service, practitioner, station)
+
+    return make
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_charged_means_booked_or_refunded(worlds, chunk):
+    for seed in range(chunk * SEEDS, (chunk + 1) * SEEDS):
+        world = worlds(seed)
+        world.run()
+        assert world.violations() == [], f"seed {seed}"
+
+
+# -- The model has teeth -------------------------------------------------------------------------
+
+
+def book_without_looking(monkeypatch):
+    monkeypatch.setattr("scheduling.booking._check_claim", lambda *_: None)
+
+
+def never_reconcile(monkeypatch):
+    monkeypatch.setattr(World, "reconcile", lambda _: None)
+    monkeypatch.setattr(World, "worker", lambda *_: None)
+
+
+def unstable_keys(monkeypatch):
+    for verb in ("create_intent", "refund", "capture"):
+        real = getattr(Gateway, verb)
+
+        def call(self, *args, key, _real=real, **options):
+            return _real(self, *args, key=uuid.uuid4().hex, **options)
+
+        monkeypatch.setattr(Gateway, verb, call)
+
+
+def forget_to_cancel(monkeypatch):
+    monkeypatch.setattr(
+        payments, "_release", lambda payment, intent: dataclasses.replace(intent, status="canceled")
+    )
+    monkeypatch.setattr("billing.payments.reopen", lambda _: None)
+
+
+def capture_before_winning(monkeypatch):
+    real = payments.win
+
+    def win(payment, intent):
+        if intent.status == "requires_capture":
+            intent = gateway.gateway().capture(intent.ref, key=f"capture:{payment.pk}")
+        return real(payment, intent)
+
+    monkeypatch.setattr(payments, "win", win)
+
+
+MUTATIONS = [book_without_looking, never_reconcile, unstable_keys, forget_to_cancel, capture_before_winning]
+
+
+@pytest.mark.parametrize("mutate", MUTATIONS)
+def test_model_catches(worlds, monkeypatch, mutate):
+    mutate(monkeypatch)
+    for seed in range(SEEDS_FOR_MUTATION):
+        world = worlds(seed)
+        with contextlib.suppress(GatewayError):
+            world.run()
+        if world.violations():
+            return
+    pytest.fail("no violation was found")
