@@ -48,7 +48,7 @@ def book(request: Request) -> HttpResponse:
     shown = [clinic] if clinic else clinics
     today = shown[0].today() if shown else dt.datetime.now(dt.UTC).date()
     last = today + dt.timedelta(DAYS_AHEAD)
-    asked = form.cleaned_data["date"] or today
+    asked = form.cleaned_data["date"] or _first_free_day(service, shown) or today
     day = min(max(asked, today), last)
     moving, mine = _moving(request, service), own_hold(request)
     people = search.day_times(service=service, clinics=shown, day=day)
@@ -67,6 +67,14 @@ def book(request: Request) -> HttpResponse:
         "cards": cards(people, {c.pk: c for c in shown}, mine),
     }
     return render(request, "scheduling/_times.html" if request.htmx else "scheduling/book.html", context)
+
+
+def _first_free_day(service: Service, clinics: list[Clinic]) -> dt.date | None:
+    """Nobody wants to begin with a day that is over or full."""
+    by_id = {clinic.pk: clinic for clinic in clinics}
+    now = dt.datetime.now(dt.UTC)
+    free = search.nearest_free(service_id=service.pk, clinic_ids=by_id, around=now, limit=1)
+    return by_id[free[0].clinic_id].local_date(free[0].starts_at) if free else None
 
 
 def _moving(request: Request, service: Service) -> Booking | None:

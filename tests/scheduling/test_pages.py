@@ -414,3 +414,9 @@ def soon_enough(slots, count=1):
     """Free slots far enough ahead to be changed by the patient."""
     later = factories.tomorrow_at(9) + dt.timedelta(days=3)
     return factories.make_slots(slots[0].practitioner, slots[0].station, later, slots=count)
+
+
+def test_times_begin_on_the_first_free_day(client, slots, service):
+    first_free = slots[0].clinic.local_date(slots[0].starts_at)
+    page = client.get("/book/", {"service": service.slug})
+    assert page.context["day"] == first_free
