@@ -139,6 +139,15 @@ NOT_CHARGED = {
     ),
 }
 WAITING = _("Your payment is being processed. Please keep this page open.")
+# What the page's script may have to say by itself.
+TEXTS = {
+    "unavailable": _(
+        "The payment fields could not be loaded. Please reload the page, or call the clinic to book."
+    ),
+    "lost": _("The connection is lost. We keep asking how your payment stands; please keep this page open."),
+    "unfinished": _("The payment is not finished. Try again, or pay in another way."),
+    "again": GatewayError.sentence,
+}
 GIVEN_UP = ("canceling", "canceled")
 PAYING_BACK = ("refunding", "refunded", "refund_failed")
 

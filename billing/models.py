@@ -271,6 +271,10 @@ class Bill(models.Model):
     def serial(self) -> str:
         return f"{self.entity_uen}-{self.number:06d}"
 
+    @property
+    def gst_percent(self) -> str:
+        return f"{self.gst_basis_points / 100:g}"
+
 
 class BillLine(models.Model):
     bill = models.ForeignKey(Bill, models.PROTECT, related_name="lines", db_index=False)

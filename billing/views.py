@@ -1,10 +1,12 @@
 """The checkout of a hold. A hold belongs to the browser session that made it; to all others it does not exist."""
 
 import contextlib
+import functools
+import json
 import re
 import uuid
+from collections.abc import Callable
 
-from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse, JsonResponse
@@ -35,8 +37,20 @@ STATUS_CODES = {"expired": 410, "taken": 409}
 is_token = re.compile(r"ctoken_[A-Za-z0-9]{1,100}", re.ASCII).fullmatch
 
 
+def with_payment_fields(view: Callable[[Request, uuid.UUID], HttpResponse]) -> Callable[..., HttpResponse]:
+    """This page's policy allows the provider's script and frames; all others keep the strict one."""
+
+    @functools.wraps(view)
+    def widened(request: Request, hold_id: uuid.UUID) -> HttpResponse:
+        response = view(request, hold_id)
+        response._csp_update = steps.stripe_hosts()  # type: ignore[attr-defined]
+        return response
+
+    return widened
+
+
 @never_cache
-@csp_update(steps.stripe_hosts())  # type: ignore[arg-type]  # typed for views without arguments
+@with_payment_fields
 @require_safe
 def checkout(request: Request, hold_id: uuid.UUID) -> HttpResponse:
     hold = find(request, hold_id)
@@ -47,7 +61,7 @@ def checkout(request: Request, hold_id: uuid.UUID) -> HttpResponse:
 
 
 @never_cache
-@csp_update(steps.stripe_hosts())  # type: ignore[arg-type]  # typed for views without arguments
+@with_payment_fields
 @require_POST
 def pay(request: Request, hold_id: uuid.UUID) -> HttpResponse:
     """Details, consent and, where one is needed, an attempt to pay. Posted again, it answers how things stand."""
@@ -141,6 +155,7 @@ def page(request: Request, hold: Hold, form: DetailsForm, *, status: int = 200) 
         "currency": settings.CURRENCY,
         "pay_url": reverse("checkout_payment", args=[hold.pk]),
         "status_url": reverse("checkout_status", args=[hold.pk]),
+        "texts": json.dumps({name: str(text) for name, text in steps.TEXTS.items()}),
     }
     return render(request, "billing/checkout.html", context, status=status)
 
