@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 import holidays
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -242,7 +242,7 @@ FORGET_PRESENT = f"DELETE FROM wanted_slot w USING scheduling_slot s WHERE {SAME
 
 ADD = f"""
 INSERT INTO scheduling_slot ({COLUMNS}, is_blocked, block_reason)
-SELECT {COLUMNS}, false, '' FROM wanted_slot ORDER BY practitioner_id, starts_at ON CONFLICT DO NOTHING
+SELECT {COLUMNS}, false, '' FROM wanted_slot ORDER BY practitioner_id, starts_at
 """  # noqa: S608
 
 # A slot is at most four hours long, so what overlaps starts in a range that the indexes find.
@@ -256,7 +256,7 @@ FROM wanted_slot w CROSS JOIN LATERAL (
         SELECT * FROM scheduling_slot t WHERE t.clinic_id = w.clinic_id AND t.station_id = w.station_id
             AND t.starts_at > w.starts_at - interval '4 hours' AND t.starts_at < w.ends_at) o
     WHERE o.ends_at > w.starts_at ORDER BY o.booking_id IS NULL, o.starts_at, o.id LIMIT 1) o
-WHERE NOT EXISTS (SELECT FROM scheduling_slot s WHERE {SAME})
+WHERE w.starts_at > clock_timestamp() AND NOT EXISTS (SELECT FROM scheduling_slot s WHERE {SAME})
 ORDER BY w.starts_at, w.practitioner_id
 """  # noqa: S608
 
@@ -283,14 +283,23 @@ def _write(batch: Batch, specs: list[SlotSpec], *, dry_run: bool) -> Report:
         report.kept = len(report.conflicts)
         cursor.execute(FORGET_PRESENT)
         report.unchanged = cursor.rowcount
-        cursor.execute(ADD)
-        report.added = cursor.rowcount
+        report.added = _add(cursor)
         if report.added + report.unchanged < len(specs):
             cursor.execute(BLOCKED)
             report.conflicts += _conflicts("blocked", batch, cursor)
         report.blocked = len(report.conflicts) - report.kept
         transaction.set_rollback(dry_run)
     return report
+
+
+def _add(cursor: CursorWrapper) -> int:
+    """Mostly nothing is in the way. ON CONFLICT looks into each index twice and costs a third more."""
+    try:
+        with transaction.atomic():
+            cursor.execute(ADD)
+    except IntegrityError:
+        cursor.execute(ADD + "ON CONFLICT DO NOTHING")
+    return cursor.rowcount
 
 
 def _prepare(cursor: CursorWrapper, specs: list[SlotSpec]) -> None:

@@ -1,5 +1,6 @@
 import datetime as dt
 import json
+import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
@@ -32,6 +33,7 @@ class Command(BaseCommand):
             raise CommandError(f"--days must be between 1 and {MAX_DAYS}, not {options['days']}.")
         clinics = chosen_clinics(options["clinic"])
         first = chosen_date(options["first"], clinics)
+        begin = time.monotonic()
         try:
             report = generate(
                 days=options["days"],
@@ -46,15 +48,19 @@ class Command(BaseCommand):
             ) from error
         except NamedError as error:
             raise CommandError(str(error)) from error
+        seconds = time.monotonic() - begin
         if options["json"]:
-            self.stdout.write(json.dumps(report.as_dict(), cls=DjangoJSONEncoder))
+            figures = report.as_dict() | {"seconds": round(seconds, 2)}
+            self.stdout.write(json.dumps(figures, cls=DjangoJSONEncoder))
         else:
-            self.print_report(report, clinics, dry_run=options["dry_run"])
+            self.print_report(report, clinics, seconds, dry_run=options["dry_run"])
 
     def show_progress(self, done: int, total: int, what: str) -> None:
         self.stderr.write(f"{done}/{total} {what}")
 
-    def print_report(self, report: Report, clinics: Sequence[Clinic], *, dry_run: bool) -> None:
+    def print_report(
+        self, report: Report, clinics: Sequence[Clinic], seconds: float, *, dry_run: bool
+    ) -> None:
         zones = {clinic.slug: clinic.zone for clinic in clinics}
         for conflict in report.conflicts[:SHOWN_CONFLICTS]:
             self.stdout.write(describe(conflict, conflict.starts_at.astimezone(zones[conflict.clinic])))
@@ -62,7 +68,8 @@ class Command(BaseCommand):
             self.stdout.write(f"… and {len(report.conflicts) - SHOWN_CONFLICTS} more (--json lists all)")
         self.stdout.write(
             f"{'Would be: ' if dry_run else ''}{report.added} added, {report.removed} removed, "
-            f"{report.unchanged} unchanged, {report.kept} kept outside the plan, {report.blocked} not added"
+            f"{report.unchanged} unchanged, {report.kept} kept outside the plan, {report.blocked} not added "
+            f"({(report.added + report.unchanged) / seconds:,.0f} slots/s)"
         )
 
 
