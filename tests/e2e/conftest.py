@@ -1,25 +1,29 @@
-"""The real application in a thread, and browsers that report what is wrong with each page.
+"""The running system, and browsers whose every complaint fails the test.
 
-These tests run as their own process (`-m e2e`): Playwright keeps an event loop on the main thread.
+These tests run as their own process (`-m e2e`): Playwright keeps an event loop on the main thread. They share one
+database, which is never emptied; what a test has made is put away at its end, so that names may be used again.
 """
 
-import os
+import datetime as dt
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings
+from django.db.models import F, Value
+from django.db.models.functions import Cast, Concat
 from django.test import Client
+from playwright.sync_api import expect
 
-from tests.servers import serve
+from clinic_booking.models import User
+from scheduling.models import Clinic, Service
+from tests import factories
+from tests.e2e.system import charges_and_bookings, whole_system
+from tests.e2e.watch import Watch
+from tests.invariants import broken
 
-ROOT = Path(__file__).resolve().parents[2]
-AXE = ROOT / "node_modules/axe-core/axe.min.js"
-ALL_RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-COLOURS = {"type": "rule", "values": ["color-contrast"]}
-WATCH_POLICY = """
-    document.addEventListener("securitypolicyviolation", (event) =>
-        console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
-"""
+AHEAD = dt.timedelta(3)  # late enough to be cancelled free of charge, and in the first week shown
+DAY = factories.tomorrow_at(9).date() + AHEAD - dt.timedelta(1)
+PATIENCE_MS = 10_000
 
 
 def pytest_collection_modifyitems(items):
@@ -28,61 +32,62 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.e2e)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def allow_queries_beside_the_browser():
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+@pytest.fixture(scope="session")
+def system(django_db_setup, django_db_blocker, playwright, tmp_path_factory):
+    """Ends before `playwright`: without its event loop this thread has other database connections."""
+    expect.set_options(timeout=PATIENCE_MS)
+    with django_db_blocker.unblock(), whole_system(tmp_path_factory.mktemp("system") / "mail") as system:
+        yield system
 
 
 @pytest.fixture
-def site(transactional_db):
-    """The address of the running application."""
-    from clinic_booking.asgi import application
+def db(system):
+    """In the place of pytest-django's: what a test makes is committed, for servers and browsers to see."""
 
-    with serve(application) as address:
-        yield address
+
+@pytest.fixture(autouse=True)
+def all_is_well(system, watch):
+    """After every journey: no complaint, no failed job, no broken promise, no charge without a visit."""
+    yield
+    put_away()
+    assert watch.unexpected() == []
+    system.until_quiet()
+    assert broken() == {}
+    assert charges_and_bookings(system.double) == []
+
+
+def put_away():
+    number = Concat(Value("gone-"), Cast(F("pk"), User._meta.get_field("username")))
+    Clinic.objects.filter(is_active=True).update(is_active=False, slug=number, name=number)
+    Service.objects.exclude(slug__startswith="gone-").update(is_online=False, slug=number, name=number)
+    User.objects.exclude(username__startswith="gone-").update(username=number)
 
 
 @pytest.fixture
-def complaints():
-    """What browsers complained about: console errors, exceptions, violations of the policy. A test may clear it."""
-    found = []
-    yield found
-    assert not found
+def watch():
+    return Watch()
 
 
 @pytest.fixture
-def open_browser(browser, site, complaints):
-    """A new browser, so to speak: its own cookies. `user` is logged in. Nothing moves."""
+def open_browser(browser, system, watch):
+    """A page in a new browser, so to speak: its own cookies. `user` is logged in. Nothing moves."""
     contexts = []
 
     def open_browser(user=None, **options):
-        context = browser.new_context(base_url=site, reduced_motion="reduce", **options)
+        context = browser.new_context(base_url=system.url, reduced_motion="reduce", locale="en-SG", **options)
         contexts.append(context)
-        context.add_init_script(WATCH_POLICY)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
+        watch.follow(context)
         if user:
             client = Client()
             client.force_login(user)
-            log_in(context, site, client)
-        page = context.new_page()
-        page.on("console", lambda message: complain(complaints, message))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        return page
+            cookie = {"name": settings.SESSION_COOKIE_NAME, "url": system.url}
+            context.add_cookies([cookie | {"value": client.cookies[settings.SESSION_COOKIE_NAME].value}])
+        return context.new_page()
 
     yield open_browser
     for context in contexts:
         context.close()
-
-
-def log_in(context, site, client):
-    cookie = client.cookies["session"]
-    host = urlsplit(site).hostname
-    context.add_cookies([{"name": "session", "value": cookie.value, "domain": host, "path": "/"}])
-
-
-def complain(complaints, message):
-    if message.type == "error":
-        complaints.append(f"{message.text} {message.location.get('url', '')}")
 
 
 @pytest.fixture
@@ -90,19 +95,14 @@ def page(open_browser):
     return open_browser()
 
 
-@pytest.fixture(scope="session")
-def axe():
-    """Asserts that the page has no known barrier."""
-    script = AXE.read_text()
+@pytest.fixture
+def slots(practitioner, station, service):
+    """Six free slots of 20 minutes from nine on `DAY`."""
+    return factories.make_slots(practitioner, station, factories.tomorrow_at(9) + AHEAD - dt.timedelta(1))
 
-    def check(page, rules=ALL_RULES):
-        page.evaluate(script)
-        result = page.evaluate("(rules) => axe.run(document, {runOnly: rules})", rules)
-        barriers = {
-            f"{violation['id']}: {node['target']} {node['failureSummary']}"
-            for violation in result["violations"]
-            for node in violation["nodes"]
-        }
-        assert not barriers
 
-    return check
+@pytest.fixture
+def pay_at_clinic(clinic):
+    clinic.payment_policy = Clinic.PaymentPolicy.PAY_AT_CLINIC
+    clinic.save()
+    return clinic

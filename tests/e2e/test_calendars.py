@@ -1,24 +1,16 @@
 """Open pages follow what others do, without being touched."""
 
-import uuid
-
 import pytest
 from django.db import transaction
-from django.urls import reverse
 
 from scheduling import booking, holds
-from scheduling.models import Clinic, Hold
 from tests import clock, factories
+from tests.e2e.conftest import DAY
+from tests.e2e.steps import book, confirm_hold, hold, hold_of
 
-DAY = factories.tomorrow_at(9).date()
 SECOND = 1000
 
-
-@pytest.fixture
-def clinic(clinic):
-    clinic.payment_policy = Clinic.PaymentPolicy.PAY_AT_CLINIC
-    clinic.save()
-    return clinic
+pytestmark = pytest.mark.usefixtures("pay_at_clinic")
 
 
 @pytest.fixture
@@ -37,15 +29,6 @@ def desk(open_browser, receptionist, slots):
     return page
 
 
-def hold(slot, service):
-    return holds.hold_slots(slot_id=slot.pk, service_id=service.pk, owner=uuid.uuid4().hex)
-
-
-def confirm(hold, patient):
-    with transaction.atomic():
-        return booking.confirm_hold(hold_id=hold.pk, patient=patient)
-
-
 def state(slot, status):
     return f'[data-slot="{slot.pk}"][data-status="{status}"]'
 
@@ -53,7 +36,7 @@ def state(slot, status):
 def test_time_taken_by_another_greys_out(times, slots, service, patient):
     made = hold(slots[0], service)
     times.wait_for_selector(state(slots[0], "held") + "[disabled] >> text=On hold", timeout=SECOND)
-    confirm(made, patient)
+    confirm_hold(made, patient)
     times.wait_for_selector(state(slots[0], "booked") + " >> text=Taken", timeout=SECOND)
     assert times.locator("[data-free-of]").inner_text() == "5 free"
 
@@ -88,13 +71,13 @@ def test_long_service_greys_out_every_start_it_needs(page, slots, service, pract
 def test_desk_sees_hold_and_visit_within_a_second(desk, slots, service, patient):
     made = hold(slots[0], service)
     desk.wait_for_selector(".st-held >> text=09:00–09:20", timeout=SECOND)
-    visit = confirm(made, patient)
+    visit = confirm_hold(made, patient)
     desk.wait_for_selector(f'[data-booking="{visit.reference}"] >> text=Nurul Aisyah', timeout=SECOND)
     assert desk.locator(".st-held").count() == 1  # the legend
 
 
 def test_desk_forgets_a_cancelled_visit(desk, slots, service, patient, receptionist):
-    visit = confirm(hold(slots[0], service), patient)
+    visit = book(slots[0], service, patient)
     desk.wait_for_selector(f'[data-booking="{visit.reference}"]')
     with transaction.atomic():
         booking.cancel_booking(booking_id=visit.pk, by=receptionist, reason="clinic")
@@ -102,8 +85,7 @@ def test_desk_forgets_a_cancelled_visit(desk, slots, service, patient, reception
 
 
 def test_desk_is_used_by_keyboard(open_browser, receptionist, slots, patient, service):
-    first = factories.book(slots[:1], patient=patient, service=service)
-    second = factories.book(slots[3:4], service=service)
+    first, second = book(slots[0], service, patient), book(slots[3], service)
     page = open_browser(receptionist)
     page.goto(f"/desk/tanjong-pagar/?date={DAY}")
     page.locator(f".ev-b{first.reference}").focus()
@@ -130,14 +112,13 @@ def test_booking_without_scripts(open_browser, slots):
     assert page.locator("[data-booking]").count() == 1
 
 
-def test_form_gives_way_when_time_runs_out(times, complaints):
+def test_form_gives_way_when_time_runs_out(times, watch):
+    watch.allow("status of 410")
     times.click('[data-status="available"]')
     times.wait_for_selector("[role=timer]:not(:empty)")
-    made = Hold.objects.get()
-    clock.run_out(made)
+    clock.run_out(hold_of(times))
     times.click("text=I need more time")
     times.wait_for_selector("[data-hold-ended] [data-slot]")
-    complaints.clear()  # the browser reports the status 410
 
 
 def test_more_time_keeps_what_was_typed(times):
@@ -147,13 +128,14 @@ def test_more_time_keeps_what_was_typed(times):
         times.click("text=I need more time")
     times.wait_for_selector("[role=timer]:not(:empty)")
     assert times.input_value("[name=name]") == "Siti Nurbaya"
-    assert Hold.objects.get().renewals == 1
+    assert hold_of(times).renewals == 1
 
 
 def test_back_from_the_checkout_shows_the_own_time(times):
     times.click('[data-status="available"]')
     times.wait_for_url("**/checkout/**")
+    made = hold_of(times)
     times.go_back()
     times.wait_for_selector(".slot-mine")
     times.click(".slot-mine")
-    times.wait_for_url(f"**{reverse('checkout', args=[Hold.objects.get().pk])}")
+    times.wait_for_url(f"**/checkout/{made.pk}/")
