@@ -77,8 +77,8 @@ def test_time_that_ran_out(page, look, day):
 
 def test_time_that_was_taken(page, look, day, slots):
     page.route_web_socket("**/ws/**", lambda socket: None)  # says nothing of what happens
-    page.goto(f"/book/?service=consultation&date={DAY}")
-    page.wait_for_selector("[data-state=live]")
+    with page.expect_response(lambda answer: answer.request.resource_type == "fetch"):
+        page.goto(f"/book/?service=consultation&date={DAY}")
     hold(slots[3], day.service)
     page.click(f'[data-slot="{slots[3].pk}"]')
     page.wait_for_selector("text=Someone else has just taken this time")
