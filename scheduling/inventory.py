@@ -293,13 +293,14 @@ def _write(batch: Batch, specs: list[SlotSpec], *, dry_run: bool) -> Report:
 
 
 def _add(cursor: CursorWrapper) -> int:
-    """Mostly nothing is in the way. ON CONFLICT looks into each index twice and costs a third more."""
+    """Mostly nothing is in the way. ON CONFLICT looks into each index twice, which costs a third more."""
     try:
         with transaction.atomic():
             cursor.execute(ADD)
     except IntegrityError:
         cursor.execute(ADD + "ON CONFLICT DO NOTHING")
-    return cursor.rowcount
+    added: int = cursor.rowcount
+    return added
 
 
 def _prepare(cursor: CursorWrapper, specs: list[SlotSpec]) -> None:

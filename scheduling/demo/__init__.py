@@ -17,17 +17,18 @@ DAYS = 30
 
 def seed(*, say: Callable[[str], None], days: int = DAYS) -> list[Clinic]:
     """Clinics, staff, patients, slots and bookings from today on. Returns the clinics."""
+    today = _today()
     with transaction.atomic():
-        clinics = make_places(_today())
+        clinics = make_places(today)
         patients = make_patients()
         make_logins(clinics, patients)
     say(f"{len(clinics)} clinics, {len(patients)} patients, staff and logins")
-    report = generate(days=days, clinics=clinics)
+    report = generate(days=days, clinics=clinics, first=today)
     say(f"{report.added} slots added, {report.unchanged} there already")
     finish_past(clinics, patients)
     made = 0
     for offset in range(days):
-        made += book_day(clinics, patients, _today() + dt.timedelta(offset), booked=density(offset))
+        made += book_day(clinics, patients, today + dt.timedelta(offset), booked=density(offset))
         if offset % 10 == 9 or offset == days - 1:
             say(f"{made} bookings made for {offset + 1} days")
     with connection.cursor() as cursor:

@@ -9,8 +9,11 @@ from django.db import connection, transaction
 from django.db.models import Count
 from django.utils import timezone
 
+from billing.demo import bill_bookings
+from billing.models import Bill, BillLine
 from clinic_booking.models import Event
 from patients.models import Patient
+from scheduling import consistency
 from scheduling.demo import seed
 from scheduling.demo.people import COMMUNITIES
 from scheduling.demo.staff import PASSWORD, ROLES, username
@@ -25,7 +28,9 @@ def clinics(django_db_setup, django_db_blocker):
     atomic = transaction.atomic()
     atomic._from_testcase = True  # lets the batches of `generate` believe that they commit
     with django_db_blocker.unblock(), atomic:
-        yield seed(say=lambda text: None, days=DAYS)
+        made = seed(say=lambda text: None, days=DAYS)
+        bill_bookings(made)
+        yield made
         transaction.set_rollback(True)
 
 
@@ -38,6 +43,7 @@ def everything():
     return {
         "slots": list(Slot.objects.order_by("pk").values()),
         "bookings": list(Booking.objects.order_by("pk").values()),
+        "bills": list(Bill.objects.order_by("pk").values()),
         "patients": list(Patient.objects.order_by("pk").values()),
     }
 
@@ -102,18 +108,46 @@ def test_bookings_have_all_that_belongs_to_them(seeded):
         assert booking.session.status == expected
 
 
+def test_every_booking_has_its_bill(seeded):
+    assert not Booking.objects.filter(bill=None).exists()
+    assert {bill.status for bill in Bill.objects.exclude(booking__status="cancelled")} == {"issued"}
+    assert {bill.status for bill in Bill.objects.filter(booking__status="cancelled")} == {"void"}
+    assert {bool(bill.gst_cents) for bill in Bill.objects.filter(entity_gst_number="")} == {False}
+    assert {bool(bill.gst_cents) for bill in Bill.objects.exclude(entity_gst_number="")} == {True}
+
+
+def test_all_is_consistent(seeded):
+    assert list(consistency.broken()) == []
+
+
 def test_second_run_changes_nothing(seeded):
+    before = everything()
+
+    assert bill_bookings(seed(say=lambda text: None, days=DAYS)) == 0
+
+    assert everything() == before
+
+
+def test_next_day_only_adds_a_day(seeded, monkeypatch):
+    tomorrow = timezone.localdate() + dt.timedelta(days=1)
+    monkeypatch.setattr("scheduling.demo._today", lambda: tomorrow)
     before = everything()
 
     seed(say=lambda text: None, days=DAYS)
 
-    assert everything() == before
+    after = everything()
+    assert after["slots"][: len(before["slots"])] == before["slots"]
+    assert after["bookings"][: len(before["bookings"])] == before["bookings"]
+    added = {timezone.localdate(slot["starts_at"]) for slot in after["slots"][len(before["slots"]) :]}
+    assert added <= {timezone.localdate() + dt.timedelta(days=DAYS)}
 
 
 def test_interrupted_run_is_continued(seeded):
     day = timezone.localdate() + dt.timedelta(days=2)
     references = set(Booking.objects.filter(visit__date=day).values_list("reference", flat=True))
     Slot.objects.filter(booking__visit__date=day).update(booking=None)
+    BillLine.objects.filter(bill__booking__visit__date=day).delete()
+    Bill.objects.filter(booking__visit__date=day).delete()
     Booking.objects.filter(visit__date=day).delete()
 
     seed(say=lambda text: None, days=DAYS)

@@ -4,6 +4,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from billing.demo import bill_bookings
 from scheduling.demo import seed
 from scheduling.demo.staff import PASSWORD, ROLES, username
 
@@ -25,4 +26,5 @@ class Command(BaseCommand):
             for role in ROLES:
                 self.stdout.write(f"{role:<14}{username(role):<30}{PASSWORD}")
             return
-        seed(say=self.stderr.write)
+        clinics = seed(say=self.stderr.write)
+        self.stderr.write(f"{bill_bookings(clinics)} bills issued")
