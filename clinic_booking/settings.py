@@ -197,6 +197,11 @@ WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
+# -- Jobs ----------------------------------------------------------------------------------------
+
+# Several at a time, so that one that waits for Stripe or a mail server holds up no other. The events stay, done jobs go.
+PROCRASTINATE_WORKER_DEFAULTS = {"concurrency": 4, "delete_jobs": "successful"}
+
 # -- Payments (billing/gateway.py) ---------------------------------------------------------------
 
 STRIPE_SECRET_KEY = required_in_production("STRIPE_SECRET_KEY", "sk_test_local")
