@@ -7,6 +7,7 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import OperationalError
 from django.urls import path, re_path
 
 from clinic_booking.models import User
@@ -30,9 +31,11 @@ class Availability(AsyncWebsocketConsumer):
         try:
             day = dt.date.fromisoformat(date)
             found = Clinic.objects.get(slug=clinic)
+            return live.channel(found.pk, day) if self.may_listen(found) else FORBIDDEN
         except (ValueError, Clinic.DoesNotExist):
             return NOT_FOUND
-        return live.channel(found.pk, day) if self.may_listen(found) else FORBIDDEN
+        except OperationalError:
+            return TRY_AGAIN
 
     async def connect(self) -> None:
         channel = await database_sync_to_async(self.find_channel)(**self.scope["url_route"]["kwargs"])
@@ -40,7 +43,8 @@ class Availability(AsyncWebsocketConsumer):
             await self.close(channel)
             return
         # Subscribed first, accepted then: what the browser fetches once it is connected misses nothing.
-        self.listener = await live.hub().join(channel)
+        self.listener = live.Listener(channel)
+        await live.hub().join(self.listener)
         await self.accept()
         self.sender = asyncio.create_task(self.forward(self.listener))
 

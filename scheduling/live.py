@@ -179,12 +179,11 @@ class Hub:
         self.pubsub: redis.asyncio.client.PubSub | None = None
         self.task: asyncio.Task[None] | None = None
 
-    async def join(self, channel: str) -> Listener:
+    async def join(self, listener: Listener) -> None:
         """Returns when nothing published from now on is missed; where Redis is away, a refetch follows."""
         if self.task is None:
             self.task = asyncio.create_task(self._run())
-        listener = Listener(channel)
-        topic = self.topics.setdefault(channel, Topic())
+        topic = self.topics.setdefault(listener.channel, Topic())
         topic.listeners.add(listener)
         sockets.inc()
         await self._subscribe()
@@ -192,7 +191,6 @@ class Hub:
             await asyncio.wait_for(topic.subscribed.wait(), SUBSCRIBE_SECONDS)
         except TimeoutError:
             topic.has_missed = True
-        return listener
 
     async def leave(self, listener: Listener) -> None:
         sockets.dec()

@@ -7,11 +7,12 @@ from contextlib import ExitStack
 
 import pytest
 import redis
-from django.db import transaction
+from django.db import OperationalError, transaction
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from scheduling import live
+from scheduling.models import Clinic
 from tests import factories
 from tests.servers import RedisServer, serve
 
@@ -265,6 +266,16 @@ def test_slow_socket_is_dropped_and_others_go_on(listen, clinic, monkeypatch):
         read_all(slow)
     assert received == 1500
     assert closed.value.rcvd.code == 1013
+
+
+def test_database_away_refuses_the_socket(listen, clinic, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OperationalError
+
+    monkeypatch.setattr(Clinic.objects, "get", fail)
+    with pytest.raises(InvalidStatus) as refusal:
+        listen(f"/ws/availability/{clinic.slug}/{DAY}/")
+    assert refusal.value.response.status_code == 403
 
 
 def test_hub_leaves_no_subscription_behind(listen, clinic, redis_server):
