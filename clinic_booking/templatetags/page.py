@@ -111,6 +111,12 @@ def initials(name: str) -> str:
 
 
 @register.filter
+def place(clinic_name: str) -> str:
+    """Harbour Clinic Katong -> Katong: beside the brand the group's name says nothing."""
+    return re.sub(r"^Harbour Clinics? ", "", clinic_name)
+
+
+@register.filter
 def minutes(number: int) -> str:
     """20 -> "20 min", 80 -> "1 h 20 min"."""
     hours, rest = divmod(number, 60)
