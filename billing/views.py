@@ -107,7 +107,7 @@ def status(request: Request, hold_id: uuid.UUID) -> HttpResponse:
 
 
 def find(request: Request, hold_id: uuid.UUID) -> Hold:
-    mine = Hold.objects.filter(owner=request.session.get("owner", ""))
+    mine = Hold.objects.filter(owner=request.session.get("owner"))
     related = mine.select_related("clinic", "service", "practitioner", "station")
     return get_object_or_404(related, pk=hold_id)
 

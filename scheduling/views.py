@@ -166,7 +166,7 @@ def own_hold(request: Request) -> Hold | None:
 
 
 def _find_hold(request: Request, hold_id: uuid.UUID) -> Hold:
-    mine = Hold.objects.filter(owner=request.session.get("owner", ""))
+    mine = Hold.objects.filter(owner=request.session.get("owner"))
     return get_object_or_404(mine.select_related("clinic", "service"), pk=hold_id)
 
 
