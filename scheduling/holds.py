@@ -128,7 +128,16 @@ def hold_slots(
             # Two requests of one owner at the same moment: the second now sees the hold of the first.
             if "one_hold_for_each" not in str(error):
                 raise
+        except SlotTaken as refusal:
+            # After the rollback: nobody waits for the locks while this looks around.
+            refusal.nearby = _free_near(slot_id, service_id)
+            raise
     raise Busy
+
+
+def _free_near(slot_id: int, service_id: int) -> list[search.FreeTime]:
+    clinic_id, starts_at = Slot.objects.values_list("clinic_id", "starts_at").get(pk=slot_id)
+    return search.nearest_free(service_id=service_id, clinic_ids=[clinic_id], around=starts_at, limit=6)
 
 
 def _hold(slot_id: int, service_id: int, owner: str, patient: Patient | None, any_service: bool) -> Hold:
@@ -211,19 +220,16 @@ def _same_hold(prior: list[uuid.UUID], first: Supply, service_id: int, owner: st
 
 def _own_hold_or_refusal(wanted: list[Supply], service_id: int, owner: str) -> Hold:
     """A double click waits for the lock of its own first click, which it must not be told is someone else's."""
-    starts_at = wanted[0].starts_at
-    if own := Hold.objects.filter(
-        slots=wanted[0].id, owner=owner, service_id=service_id, starts_at=starts_at
-    ).first():
+    first, now = wanted[0], database_now()
+    own = Hold.objects.filter(
+        slots=first.id, owner=owner, service_id=service_id, starts_at=first.starts_at
+    ).first()
+    # A slot may still name a hold of theirs that ran out and lost another slot.
+    if own and own.is_live(now):
         return own
     if any(s.is_blocked for s in wanted):
-        refusal: type[SlotTaken] = SlotBlocked
-    elif starts_at <= database_now():
-        refusal = SlotPast
-    else:
-        refusal = SlotTaken
-    clinics = [wanted[0].clinic_id]
-    raise refusal(search.nearest_free(service_id=service_id, clinic_ids=clinics, around=starts_at, limit=6))
+        raise SlotBlocked
+    raise SlotPast if first.starts_at <= now else SlotTaken
 
 
 def renew_hold(*, hold_id: uuid.UUID, owner: str) -> Hold:

@@ -157,6 +157,16 @@ def test_run_out_hold_blocks_nobody(slots, service):
     assert Event.objects.get(topic="hold.expired").subject == f"hold:{old.pk}"
 
 
+def test_same_choice_after_a_part_was_lost_is_refused(slots, service, practitioner):
+    double = factories.ServiceFactory(double=True, practitioners=[practitioner])
+    old = hold(slots[0], double)
+    run_out(old)
+    hold(slots[1], service, "other")
+    assert Slot.objects.get(pk=slots[0].pk).hold_id == old.pk
+    with pytest.raises(errors.SlotTaken):
+        hold(slots[0], double)
+
+
 def test_renewal_is_bounded(slots, service):
     mine = hold(slots[0], service)
     for _ in range(2):
