@@ -9,34 +9,34 @@ from django.db import connection
 from scheduling.models import Clinic, Service
 
 # One window over a practitioner's slots from a start for as long as the service occupies them: a start is bookable
-# where they join without a gap, reach far enough and are all free. Every search selects from `starts`.
+# where they join without a gap, reach far enough and are all free. Every search selects from `starts`. A visit that
+# begins before `until` may end after it.
 STARTS = """
 WITH service AS MATERIALIZED (
     SELECT id, station_kind, make_interval(mins => duration_minutes + buffer_minutes) AS occupied
     FROM scheduling_service WHERE id = %(service)s
 ), day AS MATERIALIZED (
-    SELECT s.* FROM scheduling_slot s
-    WHERE s.clinic_id = ANY(%(clinics)s) AND s.starts_at >= %(first)s AND s.starts_at < %(until)s
-      AND s.starts_at > clock_timestamp()
+    SELECT s.*, (s.held_until > clock_timestamp()) IS TRUE AS held FROM scheduling_slot s
+    WHERE s.clinic_id = ANY(%(clinics)s) AND s.starts_at >= %(first)s
+      AND s.starts_at < %(until)s + %(occupied)s::interval AND s.starts_at > clock_timestamp()
 ), offered AS MATERIALIZED (  -- looked up by practitioner: a service may have thousands elsewhere
     SELECT d.practitioner_id, d.station_id FROM (SELECT DISTINCT practitioner_id, station_id FROM day) d, service v
     WHERE EXISTS (SELECT FROM scheduling_station t WHERE t.id = d.station_id AND t.kind = v.station_kind)
       AND EXISTS (SELECT FROM scheduling_service_practitioners o
                   WHERE o.service_id = v.id AND o.practitioner_id = d.practitioner_id)
 ), slots AS (
-    SELECT day.*, v.occupied, held_until > clock_timestamp() AS held,
-           booking_id IS NULL AND NOT is_blocked AND (held_until IS NULL OR held_until <= clock_timestamp()) AS free
+    SELECT day.*, v.occupied, booking_id IS NULL AND NOT is_blocked AND NOT held AS free
     FROM day JOIN offered USING (practitioner_id, station_id), service v
 ), reach AS (
-    SELECT *, bool_and(free) OVER visit AS all_free, bool_or(held) OVER visit AS any_held,
-           array_agg(id) OVER visit AS covers, max(ends_at) OVER visit AS reaches,
-           sum(ends_at - starts_at) OVER visit AS filled
+    SELECT *, bool_and(free) OVER visit AS bookable, bool_and(free OR held) OVER visit AS free_in_time,
+           max(held_until) FILTER (WHERE held) OVER visit AS last_held_until, array_agg(id) OVER visit AS covers,
+           max(ends_at) OVER visit AS reaches, sum(ends_at - starts_at) OVER visit AS filled
     FROM slots
     WINDOW visit AS (PARTITION BY practitioner_id, station_id ORDER BY starts_at
                      RANGE BETWEEN CURRENT ROW AND %(occupied)s::interval - interval '1 microsecond' FOLLOWING)
 ), starts AS (
-    SELECT *, all_free AS bookable FROM reach
-    WHERE filled = reaches - starts_at AND reaches >= starts_at + occupied
+    SELECT * FROM reach
+    WHERE filled = reaches - starts_at AND reaches >= starts_at + occupied AND starts_at < %(until)s
 )
 """
 
@@ -45,8 +45,8 @@ class Time(NamedTuple):
     slot_id: int
     starts_at: dt.datetime
     ends_at: dt.datetime
-    status: str  # available, held or booked
-    held_until: dt.datetime | None
+    status: str  # available; held where it will be free, were all holds to run out; booked
+    held_until: dt.datetime | None  # the last of those holds
     version: int
     covers: list[int]
 
@@ -96,8 +96,9 @@ def day_times(*, service: Service, clinics: Sequence[Clinic], day: dt.date) -> l
     found: list[PractitionerDay] = []
     select = """
         SELECT p.id, p.name, p.specialty, starts.clinic_id, t.name, starts.id, starts_at,
-               starts_at + occupied, CASE WHEN bookable THEN 'available' WHEN any_held THEN 'held' ELSE 'booked' END,
-               held_until, version, covers
+               starts_at + occupied,
+               CASE WHEN bookable THEN 'available' WHEN free_in_time THEN 'held' ELSE 'booked' END,
+               CASE WHEN free_in_time AND NOT bookable THEN last_held_until END, version, covers
         FROM starts JOIN scheduling_practitioner p ON p.id = practitioner_id
         JOIN scheduling_station t ON t.id = station_id
         ORDER BY p.name, p.id, t.id, starts_at
