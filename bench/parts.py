@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import json
+import re
 import secrets
 import statistics
 import subprocess
@@ -230,7 +231,9 @@ def _literal(statement: str, params: dict[str, object]) -> str:
     from psycopg import ClientCursor
 
     connection.ensure_connection()
-    return " ".join(ClientCursor(connection.connection).mogrify(statement, params).split()) + ";"
+    # pgbench wants one line, which a comment would end.
+    plain = re.sub(r"--.*", "", statement)
+    return " ".join(ClientCursor(connection.connection).mogrify(plain, params).split()) + ";"
 
 
 def _staff_session(clinic: Clinic) -> str:
