@@ -1,28 +1,18 @@
 """All verbs in random order, against a simple model of what should come out and the promises of design §3."""
 
-import dataclasses
-import datetime as dt
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from scheduling import booking, calendar, errors, inventory, live, search
-from scheduling.models import Booking, Hold, ScheduleTemplate
-from tests import clock, factories
-from tests.invariants import broken
+from scheduling.models import Hold, ScheduleTemplate
+from tests import clock
 from tests.race import in_transaction
-
-STEP = dt.timedelta(minutes=20)
-OCCUPIES = {"short": 1, "long": 2, "buffered": 3, "special": 1}  # slots
-LASTS = {"short": STEP, "long": 2 * STEP, "buffered": 2 * STEP, "special": STEP}
-OWNERS = {"guest": None, "other guest": None, "phone": 0, "laptop": 0}  # the last two are one patient's
-Key = tuple[int, dt.datetime]  # practitioner, start
+from tests.scheduling.model import OCCUPIES, OWNERS, STEP, Claim, Key, ModelOfDay, World
 
 numbers = st.integers(0, 30)
 mostly_not = st.sampled_from([False, False, False, True])
@@ -31,183 +21,13 @@ services = st.sampled_from(sorted(OCCUPIES))
 patients = st.integers(0, 2)
 
 
-@dataclasses.dataclass(eq=False)
-class Claim:
-    """A hold or a booking of the model."""
-
-    pk: Any
-    service: str
-    at: list[Key]
-    patient: int | None
-    owner: str = ""
-    status: str = ""  # of a hold: why it ended
-    has_run_out: bool = False
-    renewals: int = 0
-    version: int = 1
-
-    @property
-    def is_live(self) -> bool:
-        """Of a hold."""
-        return not self.status and not self.has_run_out
-
-
-class World:
-    """Two practitioners of one clinic; the slots of the second come from a template."""
-
-    def __init__(self) -> None:
-        self.clinic = factories.ClinicFactory()
-        self.people = [factories.PractitionerFactory() for _ in range(2)]
-        rooms = [factories.StationFactory(clinic=self.clinic) for _ in range(2)]
-        self.services = {
-            "short": factories.ServiceFactory(practitioners=self.people),
-            "long": factories.ServiceFactory(double=True, practitioners=self.people),
-            "buffered": factories.ServiceFactory(double=True, with_buffer=True, practitioners=self.people),
-            "special": factories.ServiceFactory(practitioners=self.people[:1]),
-        }
-        self.patients = [factories.PatientFactory() for _ in range(3)]
-        self.staff = factories.UserFactory()
-        nine = factories.tomorrow_at(9)
-        self.day = nine.date()
-        factories.make_slots(self.people[0], rooms[0], nine, slots=5)
-        factories.ScheduleTemplateFactory(
-            clinic=self.clinic, practitioner=self.people[1], station=rooms[1], ends_at=dt.time(10, 20)
-        )
-        inventory.generate(days=1, first=self.day, clinics=[self.clinic])
-        self.planned = {(1, nine + n * STEP) for n in range(4)}
-
-
-class ClinicDay(RuleBasedStateMachine):
-    world: World
-    announced: list[tuple[Any, ...]]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.savepoint = transaction.savepoint()
-        self.holds: list[Claim] = []
-        self.bookings: list[Claim] = []
-        self.blocked: set[Key] = set()
-        self.marks: dict[Key, Claim] = {}  # the hold that a slot still names, run out or not
-        self.stored = self.slots_in_database()
-
-    def teardown(self) -> None:
-        transaction.savepoint_rollback(self.savepoint)
-
-    # -- The model ---------------------------------------------------------------------------------
-
-    def pick(self, n: int) -> Key:
-        """A slot; one that a run-out hold still names more often than others."""
-        late = [key for key, held in self.marks.items() if held.has_run_out and key in self.stored]
-        among = sorted(late) if late and n % 3 == 0 else sorted(self.stored)
-        return among[n // 3 % len(among)]
-
-    def recent(self, claims: list[Claim], n: int) -> Claim:
-        return claims[-1 - n % min(4, len(claims))]
-
-    def chain(self, start: Key, service: str) -> list[Key] | None:
-        """The slots that the service takes from the start; None where it is not offered."""
-        who, begins = start
-        keys = [(who, begins + n * STEP) for n in range(OCCUPIES[service])]
-        is_offered = service != "special" or who == 0
-        return keys if is_offered and all(key in self.stored for key in keys) else None
-
-    def live_bookings(self) -> list[Claim]:
-        return [made for made in self.bookings if made.status not in ("cancelled", "noshow")]
-
-    def refusal(self, keys: list[Key] | None, *but: Claim) -> type[Exception] | None:
-        """Why these slots cannot be claimed, were it not for claims that would give way."""
-        if keys is None:
-            return errors.NotOffered
-        if self.blocked.intersection(keys):
-            return errors.SlotBlocked
-        claims = [held for held in self.holds if held.is_live] + self.live_bookings()
-        taken = {key for claim in claims if claim not in but for key in claim.at}
-        return errors.SlotTaken if taken.intersection(keys) else None
-
-    def is_busy(self, patient: int, begins: dt.datetime, service: str, *but: Claim) -> bool:
-        return any(
-            made.patient == patient
-            and made.at[0][1] < begins + LASTS[service]
-            and begins < made.at[0][1] + LASTS[made.service]
-            for made in self.live_bookings()
-            if made not in but
-        )
-
-    def end(self, held: Claim, reason: str) -> None:
-        if not held.status:
-            held.status = "expired" if held.has_run_out else reason
-            self.forget(held)
-
-    def forget(self, held: Claim) -> None:
-        self.marks = {key: each for key, each in self.marks.items() if each is not held}
-
-    def inherit(self, keys: list[Key], by: Claim | None = None) -> None:
-        """Whoever claims a slot ends the run-out hold that it names; its other slots name it on."""
-        for key in keys:
-            if (held := self.marks.pop(key, None)) and held is not by and not held.status:
-                held.status = "expired"
-
-    # -- Looking at the database ---------------------------------------------------------------------
-
-    def slots_in_database(self) -> dict[Key, tuple[Any, ...]]:
-        people = [person.pk for person in self.world.people]
-        with connection.cursor() as cursor:
-            cursor.execute("""
-                SELECT practitioner_id, starts_at, id, version, status, booking_id, hold_id, held_until,
-                    held_until > clock_timestamp() FROM scheduling_slot""")
-            return {(people.index(row[0]), row[1]): row[2:] for row in cursor.fetchall()}
-
-    def expect(self, refusal: type[Exception] | None, verb: Callable[..., Any], **arguments: Any) -> Any:
-        """The verb's result; None when it was rightly refused, which changes nothing."""
-        self.announced.clear()
-        if refusal is None:
-            return verb(**arguments)
-        with pytest.raises(refusal) as refused:
-            verb(**arguments)
-        assert refused.type is refusal
-        self.announced.clear()
-        return None
-
-    def look(self) -> None:
-        """After each step: the database is as the model says, every change was announced, all promises are kept."""
-        before, self.stored = self.stored, self.slots_in_database()
-        booked = {key: made.pk for made in self.live_bookings() for key in made.at}
-        for key, (_, version, status, booking_id, hold_id, _, _) in self.stored.items():
-            assert booking_id == booked.get(key)
-            assert hold_id == (self.marks[key].pk if key in self.marks else None)
-            assert (status == "blocked") == (key in self.blocked)
-            if key in before and before[key][0] == self.stored[key][0]:
-                assert version >= before[key][1]
-                assert (version == before[key][1]) == (
-                    self.stored[key][2:-1] == before[key][2:-1]
-                ) or booking_id
-        assert {h.pk: (h.end_reason, h.renewals, h.owner) for h in Hold.objects.all()} == {
-            h.pk: (h.status, h.renewals, h.owner) for h in self.holds
-        }
-        assert {
-            (b.pk, b.status, b.version, b.starts_at, b.practitioner_id) for b in Booking.objects.all()
-        } == {
-            (b.pk, b.status, b.version, b.at[0][1], self.world.people[b.at[0][0]].pk) for b in self.bookings
-        }
-        connection.check_constraints()
-        assert broken() == {}
-
-    def look_at_announcements(self) -> None:
-        """The last word on each slot is its state, and each slot that changed was spoken of."""
-        last = {change[2]: change for change in self.announced}
-        now = {slot[0]: slot for slot in self.slots_in_database().values()}
-        for pk, version, *_ in self.stored.values():
-            assert pk not in now or now[pk][1] == version or pk in last
-        for clinic_id, day, pk, version, status, held_until in last.values():
-            _, stored_version, stored_status, _, _, until, is_held = now[pk]
-            assert (clinic_id, day, version) == (self.world.clinic.pk, self.world.day, stored_version)
-            assert status == ("held" if is_held else stored_status)
-            assert held_until == (int(until.timestamp() * 1000) if is_held else None)
-
-    # -- The verbs -----------------------------------------------------------------------------------
-
+class ClinicDay(ModelOfDay):
     @rule(owner=owners, n=numbers, service=services)
     def hold(self, owner: str, n: int, service: str) -> None:
-        start, patient = self.pick(n), OWNERS[owner]
+        self.hold_at(self.pick(n), owner, service)
+
+    def hold_at(self, start: Key, owner: str, service: str) -> None:
+        patient = OWNERS[owner]
         prior = [
             h for h in self.holds
             if not h.status and (h.owner == owner or (patient is not None and h.patient == patient))
@@ -232,7 +52,6 @@ class ClinicDay(RuleBasedStateMachine):
             self.inherit(keys)
             self.holds.append(Claim(made.pk, service, keys, patient, owner))
             self.marks |= dict.fromkeys(keys, self.holds[-1])
-        self.look_at_announcements()
         self.look()
 
     @precondition(lambda self: self.holds)
@@ -248,7 +67,6 @@ class ClinicDay(RuleBasedStateMachine):
             refusal = errors.NoMoreRenewals if held.renewals == 2 else None
         if self.expect(refusal, booking.renew_hold, hold_id=held.pk, owner=owner):
             held.renewals += 1
-        self.look_at_announcements()
         self.look()
 
     @precondition(lambda self: self.holds)
@@ -261,17 +79,17 @@ class ClinicDay(RuleBasedStateMachine):
         if not refusal:
             self.end(held, "released")
             self.forget(held)
-        self.look_at_announcements()
         self.look()
 
     @precondition(lambda self: any(held.is_live for held in self.holds))
     @rule(n=numbers)
     def run_out(self, n: int) -> None:
-        live_ones = [held for held in self.holds if held.is_live]
-        held = live_ones[n % len(live_ones)]
+        self.age(self.recent([held for held in self.holds if held.is_live], n))
+
+    def age(self, held: Claim) -> None:
         clock.run_out(Hold.objects.get(pk=held.pk))
         held.has_run_out = True
-        self.look()
+        self.look(is_told=False)
 
     @rule()
     def sweep(self) -> None:
@@ -280,13 +98,14 @@ class ClinicDay(RuleBasedStateMachine):
         for held in due:
             self.end(held, "expired")
         self.marks = {key: held for key, held in self.marks.items() if not held.has_run_out}
-        self.look_at_announcements()
         self.look()
 
     @precondition(lambda self: self.holds)
     @rule(n=numbers, patient=patients, late=st.booleans())
     def confirm(self, n: int, patient: int, late: bool) -> None:
-        held = self.recent(self.holds, n)
+        self.confirm_for(patient, self.recent(self.holds, n), late)
+
+    def confirm_for(self, patient: int, held: Claim, late: bool) -> None:
         refusal: type[Exception] | None = None
         if held.status != "confirmed":
             if not held.is_live and (not late or held.status == "released"):
@@ -305,7 +124,6 @@ class ClinicDay(RuleBasedStateMachine):
             self.inherit(held.at, by=held)
             held.status = "confirmed"
             self.bookings.append(Claim(made.pk, held.service, held.at, patient, status="booked"))
-        self.look_at_announcements()
         self.look()
 
     @rule(owner=owners, n=numbers, service=services, patient=patients)
@@ -313,12 +131,29 @@ class ClinicDay(RuleBasedStateMachine):
         before = len(self.holds)
         self.hold(owner, n, service)
         if len(self.holds) > before:
-            self.confirm(0, patient, late=False)
+            self.confirm_for(patient, self.holds[-1], late=False)
+
+    @precondition(lambda self: any(held.is_live for held in self.holds))
+    @rule(n=numbers, nth=st.integers(0, 2), how=st.sampled_from(["hold", "move", "block"]), service=services)
+    def lose(self, n: int, nth: int, how: str, service: str) -> None:
+        """A hold runs out, somebody else is quick, and then its payment comes."""
+        held = self.recent([each for each in self.holds if each.is_live], n)
+        self.age(held)
+        key = held.at[nth % len(held.at)]
+        if how == "hold":
+            self.hold_at(key, next(owner for owner in OWNERS if owner != held.owner), service)
+        elif how == "move" and self.bookings:
+            self.move_to(key, self.recent(self.bookings, n))
+        elif how == "block":
+            self.block_all([key])
+        self.confirm_for(n % 3, held, late=True)
 
     @precondition(lambda self: self.bookings)
     @rule(n=numbers, to=numbers, is_stale=mostly_not)
     def move(self, n: int, to: int, is_stale: bool) -> None:
-        made, start = self.recent(self.bookings, n), self.pick(to)
+        self.move_to(self.pick(to), self.recent(self.bookings, n), is_stale)
+
+    def move_to(self, start: Key, made: Claim, is_stale: bool = False) -> None:
         keys = self.chain(start, made.service)
         refusal: type[Exception] | None
         if is_stale:
@@ -340,7 +175,6 @@ class ClinicDay(RuleBasedStateMachine):
             assert keys is not None
             self.inherit(keys)
             made.at, made.version = keys, made.version + 1
-        self.look_at_announcements()
         self.look()
 
     @precondition(lambda self: self.bookings)
@@ -356,13 +190,15 @@ class ClinicDay(RuleBasedStateMachine):
             verb = in_transaction(verbs[what], **arguments)
         if self.expect(None if made.status in allowed else errors.WrongState, verb):
             made.status, made.version = what, made.version + 1
-        self.look_at_announcements()
         self.look()
 
     @rule(n=numbers, length=st.integers(1, 2))
     def block(self, n: int, length: int) -> None:
         start = self.pick(n)
-        keys = [key for key in ((start[0], start[1] + i * STEP) for i in range(length)) if key in self.stored]
+        keys = [(start[0], start[1] + i * STEP) for i in range(length)]
+        self.block_all([key for key in keys if key in self.stored])
+
+    def block_all(self, keys: list[Key]) -> None:
         is_taken = any(self.refusal([key]) is errors.SlotTaken for key in keys)
         block = in_transaction(
             inventory.block_slots,
@@ -373,7 +209,6 @@ class ClinicDay(RuleBasedStateMachine):
         if self.expect(errors.SlotTaken if is_taken else None, block):
             self.inherit(keys)
             self.blocked.update(keys)
-        self.look_at_announcements()
         self.look()
 
     @precondition(lambda self: self.blocked)
@@ -382,7 +217,6 @@ class ClinicDay(RuleBasedStateMachine):
         ids = [self.stored[key][0] for key in self.blocked]
         self.expect(None, in_transaction(inventory.unblock_slots, slot_ids=ids, by=self.world.staff))
         self.blocked.clear()
-        self.look_at_announcements()
         self.look()
 
     @rule(is_wanted=st.booleans())
@@ -397,7 +231,7 @@ class ClinicDay(RuleBasedStateMachine):
         self.marks = {key: held for key, held in self.marks.items() if is_wanted or key not in free}
         kept = self.stored.keys() | missing if is_wanted else self.stored.keys() - free
         assert self.slots_in_database().keys() == kept
-        self.look()
+        self.look(is_told=False)
 
     # -- What people see -----------------------------------------------------------------------------
 
