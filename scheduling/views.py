@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from clinic_booking.context import Request
 from patients.models import Patient
 from scheduling import booking, search, visits
-from scheduling.errors import NotOffered, SlotTaken, TooLate
+from scheduling.errors import NoMoreRenewals, NotOffered, SlotTaken, TooLate
 from scheduling.forms import BadField, ClinicForm, HoldForm, SearchForm
 from scheduling.models import Booking, Clinic, Hold, Service
 from scheduling.times import Choice, cards, day_strip, offers, offers_near
@@ -124,9 +124,15 @@ def release(request: Request, hold_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def renewal(request: Request, hold_id: uuid.UUID) -> HttpResponse:
     hold = _find_hold(request, hold_id)
-    hold = booking.renew_hold(hold_id=hold_id, owner=hold.owner)
+    status = 200
+    try:
+        hold = booking.renew_hold(hold_id=hold_id, owner=hold.owner)
+    except NoMoreRenewals as refusal:
+        if not request.htmx:
+            raise
+        status = refusal.status  # with the timer as it stands: the time goes on
     if request.htmx:
-        return render(request, "billing/_hold_timer.html", {"hold": hold})
+        return render(request, "billing/_hold_timer.html", {"hold": hold}, status=status)
     return see_other(reverse("checkout", args=[hold_id]))
 
 

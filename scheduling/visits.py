@@ -21,8 +21,6 @@ from scheduling.times import Choice, offers
 
 MAX_REMEMBERED = 50
 PAST_SHOWN = 50
-# Billing's, where it is there: this app knows nothing of payments.
-PAYMENT_PART = ["billing/_booking_payment.html", "scheduling/_no_payment.html"]
 
 
 def find(request: HttpRequest, reference: str) -> Booking:
@@ -45,8 +43,7 @@ def show(request: HttpRequest, reference: str) -> HttpResponse:
     if key and links.opens(key, reference):
         remember(request, reference)
         return redirect("booking", reference)
-    context = {"nav": "me", "booking": find(request, reference), "payment_part": PAYMENT_PART}
-    return render(request, "scheduling/booking.html", context)
+    return render(request, "scheduling/booking.html", {"nav": "me", "booking": find(request, reference)})
 
 
 @require_safe

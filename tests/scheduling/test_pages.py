@@ -254,6 +254,9 @@ def test_renewal_extends_and_is_bounded(client, service, slots):
     assert "data-expires-at" in timer.content.decode()
     assert "I need more time" not in timer.content.decode()
     assert client.post(renew).status_code == 409
+    refused = client.post(renew, headers={"hx-request": "true"})
+    assert refused.status_code == 409
+    assert "data-expires-at" in refused.content.decode()
     hold.refresh_from_db()
     assert hold.renewals == 2
 

@@ -1,5 +1,6 @@
 "use strict";
 const query = new URLSearchParams(location.search);
+document.documentElement.dataset.theme = query.get("theme");
 const form = document.querySelector("form");
 const field = (name) => document.getElementById(name);
 const digits = (name) => field(name).value.replace(/\D/g, "");

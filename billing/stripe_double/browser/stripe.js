@@ -60,8 +60,8 @@
     mount(target) {
       const place = typeof target === "string" ? document.querySelector(target) : target;
       if (!place) throw integrationError(`The element to mount on, ${target}, does not exist in the page.`);
-      const { amount, currency, types } = this.options;
-      this.frame = frame("/element", { key: this.key, amount, currency, types }, "Secure payment input frame");
+      const { amount, currency, types, theme } = this.options;
+      this.frame = frame("/element", { key: this.key, amount, currency, types, theme }, "Secure payment input frame");
       dress(this.frame, { height: "19rem" });
       this.deaf = listen(this.frame, (message) => this.receive(message));
       place.replaceChildren(this.frame);
@@ -122,7 +122,8 @@
         (type) => type === "card" || (options.currency === "sgd" && options.captureMethod !== "manual"),
       );
       this.key = key;
-      this.options = { amount: options.amount, currency: options.currency, types: fit.join(",") };
+      const theme = options.appearance?.theme ?? "stripe";
+      this.options = { amount: options.amount, currency: options.currency, types: fit.join(","), theme };
     }
 
     create(type) {
