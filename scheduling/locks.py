@@ -1,4 +1,4 @@
-"""Locks on slots and holds, and what is done under them. Used by holds.py and booking.py only.
+"""Locks on slots and holds, and what is done under them. Used by holds.py, booking.py, inventory.py and the demo.
 
 Order: Slot (by pk) → Hold → Booking → Payment (docs/locking.md). Times are the database's clock, read after the lock.
 """
