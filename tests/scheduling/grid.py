@@ -135,3 +135,7 @@ def clock_changes() -> dict[str, dt.date]:
         if (hours := (second - first) // dt.timedelta(hours=1)) != 24:
             found[f"{hours} hours"] = day
     return found
+
+
+def state(slot: Slot) -> str:
+    return "held" if slot.held_until and slot.held_until > timezone.now() else slot.status
