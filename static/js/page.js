@@ -13,4 +13,5 @@ addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
 });
 
+document.querySelector("[data-focus]")?.focus();
 document.documentElement.dataset.ready = "yes";

@@ -21,8 +21,6 @@ def find_times(page: Page, clinic: str = "Tanjong Pagar") -> None:
     page.get_by_role("radio", name=clinic).check()
     page.get_by_role("button", name=SERVICE).click()
     expect(page.get_by_role("heading", name="Choose a time")).to_be_visible()
-    days = page.get_by_role("navigation", name="Day", exact=True)
-    days.get_by_role("link", name=re.compile(r"\d+ free")).first.click()
 
 
 def time(page: Page, label: str) -> Locator:
