@@ -5,18 +5,22 @@ from django.db import connection, transaction
 from scheduling.locks import lock_slots_of_hold
 from scheduling.models import Hold
 
-PASSED = "interval '301 seconds'"
-
 
 def run_out(hold: Hold) -> None:
-    """As if the hold had been made so long ago that its 300 seconds are over. Locks as the verbs do."""
+    """As if the hold had been made so long ago that its 300 seconds are over."""
+    advance(hold, seconds=301)
+
+
+def advance(hold: Hold, *, seconds: int) -> None:
+    """As if the hold had been made so much earlier. Locks as the verbs do."""
+    passed = f"interval '{seconds} seconds'"
     with transaction.atomic(), connection.cursor() as cursor:
         lock_slots_of_hold(hold.pk)
         cursor.execute(
-            f"UPDATE scheduling_hold SET locked_at = locked_at - {PASSED}, expires_at = expires_at - {PASSED}"
+            f"UPDATE scheduling_hold SET locked_at = locked_at - {passed}, expires_at = expires_at - {passed}"
             " WHERE id = %s",
             [hold.pk],
         )
         cursor.execute(
-            f"UPDATE scheduling_slot SET held_until = held_until - {PASSED} WHERE hold_id = %s", [hold.pk]
+            f"UPDATE scheduling_slot SET held_until = held_until - {passed} WHERE hold_id = %s", [hold.pk]
         )
