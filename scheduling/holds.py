@@ -1,8 +1,10 @@
 """Holds: a claim on slots for 300 seconds, by the database's clock. See locks.py for the order of locks.
 
-The hot verb is one locking and one writing statement: the slot rows carry the claim, so whoever has their locks decides.
+The slot rows carry the claim, so whoever has their locks decides. The hot verb is one statement where nothing stands in
+its way, else one that locks and one that writes.
 """
 
+import contextlib
 import datetime as dt
 import uuid
 from typing import Any, NamedTuple
@@ -61,20 +63,24 @@ class Supply(NamedTuple):
     prior: list[uuid.UUID]
 
 
-# The wanted slots and those of the owner's earlier hold are locked together, so that all are locked in pk order.
-# `clock_timestamp()` must not be read here: a select list may be computed before the wait for the lock.
-LOCK_FOR_HOLD = """
+COLUMNS = ", ".join(f"new.{field.column}" for field in Hold._meta.concrete_fields)
+
+WANTED = """
 WITH service AS MATERIALIZED (
     SELECT id, station_kind, price_cents, make_interval(mins => duration_minutes) AS duration,
            make_interval(mins => duration_minutes + buffer_minutes) AS occupied
     FROM scheduling_service WHERE id = %(service)s AND (is_online OR %(any_service)s)
-), prior AS MATERIALIZED (
-    SELECT id FROM scheduling_hold WHERE ended_at IS NULL AND owner = %(owner)s
-    UNION SELECT id FROM scheduling_hold WHERE ended_at IS NULL AND patient_id = %(patient)s
 ), wanted AS MATERIALIZED (
     SELECT w.id FROM scheduling_slot f, service v, scheduling_slot w
     WHERE f.id = %(slot)s AND w.practitioner_id = f.practitioner_id AND w.station_id = f.station_id
       AND w.starts_at >= f.starts_at AND w.starts_at < f.starts_at + v.occupied
+)"""
+
+# The wanted slots and those of the owner's earlier hold are locked together, so that all are locked in pk order.
+# `clock_timestamp()` must not be read here: a select list may be computed before the wait for the lock.
+LOCK_FOR_HOLD = f"""{WANTED}, prior AS MATERIALIZED (
+    SELECT id FROM scheduling_hold WHERE ended_at IS NULL AND owner = %(owner)s
+    UNION SELECT id FROM scheduling_hold WHERE ended_at IS NULL AND patient_id = %(patient)s
 ), ids AS MATERIALIZED (
     TABLE wanted UNION SELECT id FROM scheduling_slot WHERE hold_id IN (TABLE prior)
 )
@@ -87,7 +93,42 @@ SELECT s.id, s.clinic_id, s.practitioner_id, s.station_id, s.starts_at, s.ends_a
 FROM ids JOIN scheduling_slot s USING (id) JOIN scheduling_clinic c ON c.id = s.clinic_id
      JOIN scheduling_station t ON t.id = s.station_id, service v
 ORDER BY s.id FOR NO KEY UPDATE OF s
-"""
+"""  # noqa: S608  (constants)
+
+# The common case in one round trip, its own transaction: no earlier hold, all slots free and unheld. What the rows were
+# when their locks came decides, so all is read from `locked`. Where it claims nothing, `_hold` finds out why.
+HOLD_AT_ONCE = f"""{WANTED}, locked AS MATERIALIZED (
+    SELECT s.* FROM wanted JOIN scheduling_slot s USING (id) ORDER BY s.id FOR NO KEY UPDATE OF s
+), fit AS MATERIALIZED (
+    SELECT array_agg(locked.id) AS ids, min(clinic_id) AS clinic_id, min(practitioner_id) AS practitioner_id,
+           min(station_id) AS station_id, min(starts_at) AS starts_at, clock_timestamp() AS now
+    FROM locked, service v
+    HAVING bool_and(booking_id IS NULL AND hold_id IS NULL AND NOT is_blocked)
+       AND sum(ends_at - starts_at) = max(ends_at) - min(starts_at)
+       AND max(ends_at) >= min(starts_at) + min(v.occupied)
+), new AS (
+    INSERT INTO scheduling_hold (id, owner, patient_id, service_id, clinic_id, practitioner_id, station_id,
+        starts_at, ends_at, occupied_until, price_cents, note, locked_at, expires_at)
+    SELECT %(hold)s, %(owner)s::varchar, %(patient)s::bigint, v.id, fit.clinic_id, fit.practitioner_id,
+        fit.station_id, fit.starts_at, fit.starts_at + v.duration, fit.starts_at + v.occupied, v.price_cents, '', now,
+        now + interval '{HOLD_SECONDS} seconds'
+    FROM fit, service v, scheduling_clinic c, scheduling_station t
+    WHERE fit.starts_at > now AND c.id = fit.clinic_id AND c.is_active AND t.id = fit.station_id
+      AND t.kind = v.station_kind
+      AND EXISTS (SELECT FROM scheduling_service_practitioners o
+                  WHERE o.service_id = v.id AND o.practitioner_id = fit.practitioner_id)
+      AND NOT EXISTS (SELECT FROM scheduling_hold WHERE ended_at IS NULL AND owner = %(owner)s::varchar)
+      AND NOT EXISTS (SELECT FROM scheduling_hold WHERE ended_at IS NULL AND patient_id = %(patient)s::bigint)
+    RETURNING *
+), claimed AS (
+    UPDATE scheduling_slot s SET hold_id = new.id, held_until = new.expires_at FROM new, fit
+    WHERE s.id = ANY(fit.ids) RETURNING s.id, s.version
+)
+SELECT {COLUMNS},
+       (SELECT (new.starts_at AT TIME ZONE time_zone)::date FROM scheduling_clinic c WHERE c.id = new.clinic_id),
+       ARRAY(SELECT id FROM claimed), ARRAY(SELECT version FROM claimed)
+FROM new
+"""  # noqa: S608  (a constant)
 
 # Looks at the slots again under their locks and claims all of them or none.
 CLAIM_FOR_HOLD = f"""
@@ -120,6 +161,10 @@ def hold_slots(
 
     Raises SlotGone, NotOffered, SlotPast, SlotBlocked, SlotTaken; Busy for an owner who asks many times at once.
     """
+    # Two requests of one owner at the same moment: what the second does is decided below.
+    with contextlib.suppress(IntegrityError):
+        if hold := _hold_at_once(slot_id, service_id, owner, patient, any_service):
+            return hold
     for _ in range(ATTEMPTS):
         try:
             with transaction.atomic(durable=True):
@@ -133,6 +178,31 @@ def hold_slots(
             refusal.nearby = _free_near(slot_id, service_id)
             raise
     raise Busy
+
+
+def _hold_at_once(
+    slot_id: int, service_id: int, owner: str, patient: Patient | None, any_service: bool
+) -> Hold | None:
+    asked: dict[str, Any] = {
+        "slot": slot_id,
+        "service": service_id,
+        "owner": owner,
+        "any_service": any_service,
+    }
+    asked |= {"patient": patient.pk if patient else None, "hold": uuid.uuid4()}
+    with connection.cursor() as cursor:
+        cursor.execute(HOLD_AT_ONCE, asked)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    *values, day, ids, versions = row
+    hold = as_stored(Hold(*values))
+    hold.patient = patient
+    live.announce(
+        (hold.clinic_id, day, i, v, "held", to_ms(hold.expires_at))
+        for i, v in zip(ids, versions, strict=True)
+    )
+    return hold
 
 
 def _free_near(slot_id: int, service_id: int) -> list[search.FreeTime]:

@@ -372,6 +372,6 @@ def test_no_show_frees_the_time_and_forfeits(slots, service, patient, receptioni
     assert Slot.objects.get(pk=slots[0].pk).status == "available"
 
 
-def test_hold_is_a_handful_of_statements(slots, service, django_assert_num_queries):
-    with django_assert_num_queries(4):  # savepoint, lock, claim, release
+def test_hold_is_one_statement(slots, service, django_assert_num_queries):
+    with django_assert_num_queries(1):
         hold(slots[0], service)

@@ -31,10 +31,12 @@ def transactions(verb):
                 found.append([])
         elif sql.startswith("RELEASE"):
             depth -= 1
+        elif depth:
+            found[-1].append(sql)
+        elif LOCK.search(sql) and WRITTEN.search(sql):
+            found.append([sql])  # is its own transaction
         else:
-            assert depth or not (LOCK.search(sql) or WRITTEN.search(sql)), f"outside a transaction: {sql}"
-            if depth:
-                found[-1].append(sql)
+            assert not (LOCK.search(sql) or WRITTEN.search(sql)), f"outside a transaction: {sql}"
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(record):
@@ -84,7 +86,8 @@ def made(hold, patient):
 def test_hold_that_gives_up_one_time_and_inherits_another(hold):
     hold(0, "me")
     run_out(hold(2, "lapsed"))
-    (statements,) = transactions(lambda: hold(2, "me"))
+    at_once, statements = transactions(lambda: hold(2, "me"))
+    assert check(at_once) == ["scheduling_slot"]
     assert check(statements) == ["scheduling_slot", "scheduling_hold", "scheduling_hold"]
 
 

@@ -326,7 +326,13 @@ def outdated(slots, clinic, practitioner, station):
     return slots
 
 
+def in_two_steps(monkeypatch):
+    """Without the short cut, so that a rival can be placed between the lock and the claim."""
+    monkeypatch.setattr(holds, "_hold_at_once", lambda *asked: None)
+
+
 def test_regeneration_waits_for_a_hold_and_keeps_its_slot(outdated, service, monkeypatch):
+    in_two_steps(monkeypatch)
     rivals = []
     regenerate = functools.partial(inventory.generate, days=3)
     after(monkeypatch, "scheduling.live.announce", lambda: rivals.append(blocked(regenerate)))
@@ -399,6 +405,7 @@ def test_sweeper_disturbs_nobody(slots, service, double):
 
 def two_at_one_slot(slot, service, monkeypatch):
     """The second starts when the first has written and not yet committed."""
+    in_two_steps(monkeypatch)
     rivals = []
     second = holding(slot, service, "second")
     after(monkeypatch, "scheduling.live.announce", lambda: rivals.append(Rival(second).wait_until_blocked()))
@@ -416,6 +423,26 @@ def test_without_the_lock_both_win(slots, service, monkeypatch):
 
 def test_with_the_lock_one_wins(slots, service, monkeypatch):
     assert kinds(two_at_one_slot(slots[0], service, monkeypatch)) == {Hold: 1, errors.SlotTaken: 1}
+
+
+def two_at_once(slot, service):
+    """Both statements have begun when the slot's lock becomes free."""
+    with transaction.atomic():
+        Slot.objects.select_for_update(no_key=True).get(pk=slot.pk)
+        rivals = [Rival(holding(slot, service, owner)).wait_until_blocked() for owner in ("first", "second")]
+    return [rival.outcome() for rival in rivals]
+
+
+def test_without_the_lock_both_win_at_once(slots, service, monkeypatch):
+    unlocked = holds.HOLD_AT_ONCE.replace("FOR NO KEY UPDATE OF s", "")
+    monkeypatch.setattr(holds, "HOLD_AT_ONCE", unlocked)
+    assert kinds(two_at_once(slots[0], service)) == {Hold: 2}
+    assert "a live hold has exactly its slots, without a gap" in broken()
+    Hold.objects.filter(slots=None).delete()
+
+
+def test_with_the_lock_one_wins_at_once(slots, service):
+    assert kinds(two_at_once(slots[0], service)) == {Hold: 1, errors.SlotTaken: 1}
 
 
 def test_nobody_waits_long_for_a_lock(slots, service):
