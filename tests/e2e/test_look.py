@@ -2,11 +2,23 @@
 
 import pytest
 from django.urls import reverse
+from playwright.sync_api import expect
 
 from scheduling.models import Clinic
 from tests import clock
 from tests.e2e.conftest import DAY
-from tests.e2e.steps import book, hold, hold_of
+from tests.e2e.steps import (
+    ASKS_BANK,
+    DECLINED,
+    book,
+    booked,
+    card_fields,
+    hold,
+    hold_of,
+    pay,
+    pay_button,
+    to_checkout,
+)
 
 
 @pytest.fixture
@@ -65,6 +77,52 @@ def test_details_with_errors(page, look, day):
     page.click("#pay-button")
     page.wait_for_selector(".is-invalid")
     look(page, status=422)
+
+
+def test_payment_fields(page, look, slots):
+    to_checkout(page)
+    expect(card_fields(page).get_by_label("Security code")).to_be_visible()
+    look(page)
+    pay(page, DECLINED)
+    expect(page.locator("#payment-error")).to_be_visible()
+    look(page)
+    card_fields(page).get_by_role("radio", name="PayNow").check()
+    look(page)
+
+
+@pytest.mark.parametrize(("card", "title"), [(ASKS_BANK, "Confirm with your bank"), ("", "Pay with PayNow")])
+def test_dialogue_of_the_bank(page, look, slots, card, title):
+    to_checkout(page)
+    if card:
+        pay(page, card)
+    else:
+        card_fields(page).get_by_role("radio", name="PayNow").check()
+        pay_button(page).click()
+    expect(page.frame_locator(f"iframe[title='{title}']").get_by_role("button").first).to_be_visible()
+    look(page)
+
+
+def test_payment_that_takes_its_time(page, look, slots):
+    to_checkout(page)
+    pay(page, ASKS_BANK)
+    expect(
+        page.frame_locator("iframe[title='Confirm with your bank']").get_by_role("button").first
+    ).to_be_visible()
+    page.goto(page.url + "status/")
+    expect(page.get_by_role("heading", name="One moment, please")).to_be_visible()
+    look(page)
+
+
+def test_paid_visit_and_its_cancellation(open_browser, look, slots, patient):
+    page = open_browser(patient.user)
+    to_checkout(page)
+    pay(page)
+    booked(page)
+    look(page)
+    page.get_by_role("link", name="Cancel the visit").click()
+    page.get_by_role("button", name="Yes, cancel it").click()
+    expect(page.get_by_role("heading", name="Your visit is cancelled")).to_be_visible()
+    look(page)
 
 
 def test_time_that_ran_out(page, look, day):
