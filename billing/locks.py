@@ -1,17 +1,22 @@
-"""What every verb on payments begins with: the lock, the change, the news, and the way out to the provider."""
+"""What every verb on payments needs: the lock, the change, the news, the way to the provider, and whom to believe."""
 
+import logging
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 
-from billing.gateway import Gateway, gateway
+from billing.gateway import Gateway, Intent, gateway
 from billing.models import Payment
 from clinic_booking.events import publish
 
 # The provider forgets idempotency keys after 24 hours: later, look before repeating.
 KEY_HOURS = 23
+LIVE_KEYS = ("sk_live_", "rk_live_")
+
+logger = logging.getLogger(__name__)
 
 
 class Overtaken(Exception):
@@ -47,3 +52,29 @@ def change(payment: Payment, **values: Any) -> None:
 def tell(topic: str, payment: Payment, **more: Any) -> None:
     data = {"payment": str(payment.pk), "booking": payment.booking_id, "amount_cents": payment.amount_cents}
     publish(topic, f"payment:{payment.pk}", data | more, clinic_id=payment.hold.clinic_id)
+
+
+def is_ours(payment: Payment, intent: Intent) -> bool:
+    """Wrong amount, currency, mode or owner: touch nothing, a person must look."""
+    expected = {
+        "amount": (intent.amount_cents, payment.amount_cents),
+        "currency": (intent.currency, payment.currency),
+        "owner": (intent.metadata.get("payment"), str(payment.pk)),
+        "livemode": (intent.livemode, is_live_mode()),
+    }
+    if intent.status == "succeeded":
+        expected["charged"] = (intent.captured_cents, payment.amount_cents)
+    for name, (found, wanted) in expected.items():
+        if found != wanted:
+            flag(payment, f"{name}_differs")
+            return False
+    return True
+
+
+def is_live_mode() -> bool:
+    return settings.STRIPE_SECRET_KEY.startswith(LIVE_KEYS)
+
+
+def flag(payment: Payment, problem: str) -> None:
+    logger.error("payment needs a person", extra={"payment": str(payment.pk), "problem": problem})
+    Payment.objects.filter(pk=payment.pk).update(problem=problem[:60])

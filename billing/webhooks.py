@@ -13,6 +13,7 @@ from procrastinate.contrib.django import app
 
 from billing import gateway, payments, refunds
 from billing.gateway import WEBHOOK_TOPICS, BadSignature
+from billing.locks import is_live_mode
 from billing.models import Payment, ProviderEvent
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def receive(request: HttpRequest) -> HttpResponse:
     except BadSignature as refusal:
         logger.warning("webhook refused: %s", refusal.code)
         return HttpResponse(status=400)
-    if event.livemode != payments.is_live_mode():
+    if event.livemode != is_live_mode():
         logger.warning("webhook refused: wrong mode")
         return HttpResponse(status=400)
     try:

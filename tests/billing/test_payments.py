@@ -1,6 +1,7 @@
 """Paying: authorise, win the slot, capture; and every way in which that goes wrong."""
 
 import pytest
+from django.core import mail
 from django.db import transaction
 
 from billing import payments, reconcile, refunds
@@ -64,6 +65,14 @@ def test_declined_then_another_card(client, double, engine, hold):
     assert pay(client, hold, engine.confirmation_token())["status"] == "paid"
     assert len(engine.store.intents) == 1
     assert payment_of(hold).attempt == 2
+
+
+def test_stolen_cards_are_not_tried_out(client, double, engine, hold):
+    for _ in range(payments.MAX_ATTEMPTS):
+        assert pay(client, hold, engine.confirmation_token("card", "declined"))["code"] == 200
+    answer = pay(client, hold, engine.confirmation_token())
+    assert (answer["code"], answer["error"]) == (429, str(payments.TooManyAttempts.sentence))
+    assert not Booking.objects.exists()
 
 
 def test_three_d_secure_passed(client, double, engine, hold):
@@ -186,6 +195,9 @@ def test_capture_refused_takes_the_booking_back(client, double, engine, hold, sl
     assert payment_of(hold).status == "canceled"
     slots[0].refresh_from_db()
     assert slots[0].status == "available"
+    run_jobs()
+    [message] = mail.outbox
+    assert "refused the payment after all" in message.body
 
 
 def test_patient_with_another_visit_is_not_charged(client, double, engine, hold, slots):
