@@ -5,6 +5,7 @@ from pathlib import Path
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from clinic_booking import local
@@ -201,6 +202,20 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # Several at a time, so that one that waits for Stripe or a mail server holds up no other. The events stay, done jobs go.
 PROCRASTINATE_WORKER_DEFAULTS = {"concurrency": 4, "delete_jobs": "successful"}
+
+# -- Admin ---------------------------------------------------------------------------------------
+
+TEAL = {50: "98.4% .014 181", 100: "95.3% .051 181", 200: "91% .096 180", 300: "85.5% .138 181"}
+TEAL |= {400: "77.7% .152 182", 500: "60% .118 185", 600: "51.1% .096 186", 700: "43.7% .078 188"}
+TEAL |= {800: "38.6% .063 188", 900: "32% .053 190", 950: "27.7% .046 193"}
+UNFOLD = {
+    "SITE_TITLE": "Harbour Clinics",
+    "SITE_HEADER": "Harbour Clinics",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}
+    ],
+    "COLORS": {"primary": {str(step): f"oklch({value})" for step, value in TEAL.items()}},
+}
 
 # -- Payments (billing/gateway.py) ---------------------------------------------------------------
 
