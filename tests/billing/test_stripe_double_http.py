@@ -185,7 +185,7 @@ def wait_until(condition, seconds=5):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        threading.Event().wait(0.01)
 
 
 def test_events_arrive_signed(engine, receiver, sender):
