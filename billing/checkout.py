@@ -130,7 +130,7 @@ class Standing:
     client_secret: str = ""
 
 
-PAID_BACK = _("The time was given to someone else before your payment arrived. You get all of it back.")
+PAID_BACK = _("This time could no longer be booked when your payment arrived. You get all of it back.")
 NOT_CHARGED = {
     "slot_taken": _("Someone else has taken this time. You have not been charged."),
     "patient_busy": _("You already have a visit at this time. You have not been charged."),

@@ -17,6 +17,8 @@ from clinic_booking.models import Event
 from scheduling.notifications import mail
 
 NIGHTLY = dt.timedelta(hours=48)
+LOST_WITH_MONEY_WAITING = ("slot_taken", "patient_busy")
+LOST = (*LOST_WITH_MONEY_WAITING, "hold_expired")
 
 
 @app.task(name="settle_event", queue="events", retry=RETRY)
@@ -64,8 +66,9 @@ def bill_payment(event: Event) -> None:
 
 @subscribe("payment.failed", "payment.refunded")
 def mail_about_lost_time(event: Event) -> None:
-    """For whom the time was gone when the money came; they may have left the page long ago."""
-    if event.data["reason"] not in ("slot_taken", "patient_busy"):
+    """To whom the time was lost when the money came; they may have left the page long ago."""
+    refunded = event.topic == "payment.refunded"
+    if event.data["reason"] not in (LOST if refunded else LOST_WITH_MONEY_WAITING):
         return
     related = Payment.objects.select_related("hold__clinic", "hold__service", "patient")
     payment = related.get(pk=event.data["payment"])
@@ -77,7 +80,7 @@ def mail_about_lost_time(event: Event) -> None:
         subject=_("Your visit could not be booked"),
         context={
             "payment": payment,
-            "refunded": event.topic == "payment.refunded",
+            "refunded": refunded,
             "clinic": hold.clinic,
             "starts_at": hold.starts_at,
             "url": f"{settings.SITE_URL}{reverse('book')}?service={hold.service.slug}",

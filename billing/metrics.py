@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
-from prometheus_client.metrics_core import Metric
+from django.db.models import Count
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+from billing.models import Payment
 from clinic_booking.metrics import count_events, register
 from scheduling.metrics import slugs
 
@@ -18,3 +20,14 @@ COUNTERS = {
 @register
 def events() -> Iterable[Metric]:
     return count_events(COUNTERS, slugs())
+
+
+@register
+def states() -> Iterable[Metric]:
+    rows = Payment.objects.values_list("status").annotate(Count("pk")).order_by()
+    states = GaugeMetricFamily("payments", "Payments by status", labels=["status"])
+    for status, n in rows:
+        states.add_metric([status], n)
+    problems = GaugeMetricFamily("payments_with_problem", "Payments that a person must look at")
+    problems.add_metric([], Payment.objects.exclude(problem="").count())
+    return [states, problems]

@@ -63,6 +63,8 @@ def mail(
     attachments: Iterable[tuple[str, bytes, str]] = (),
 ) -> None:
     """Send `templates/email/<kind>` once for the event. Raises what sending raises; the job tries again."""
+    if not to.email:
+        return
     note, _created = Notification.objects.get_or_create(event=event, kind=kind, channel="email")
     mine = Notification.objects.filter(pk=note.pk, status=Notification.Status.QUEUED, attempts=note.attempts)
     # Of two workers with the same job one gets to count up, and sends.
