@@ -233,14 +233,15 @@ def cancel_booking(*, booking_id: int, by: User | None, reason: str, patient_ask
     return booking
 
 
-# Old and new slots in one statement, so that all are locked in pk order.
+# Old and new slots in one statement, so that all are locked in pk order. The visit keeps its length, whatever became of
+# the service since.
 SLOTS_OF_MOVE = """
 SELECT id FROM scheduling_slot WHERE booking_id = %(booking)s
 UNION
 SELECT w.id FROM scheduling_slot f JOIN scheduling_slot w ON w.practitioner_id = f.practitioner_id
     AND w.station_id = f.station_id AND w.starts_at >= f.starts_at
 WHERE f.id = %(slot)s AND w.starts_at < f.starts_at + (
-    SELECT make_interval(mins => v.duration_minutes + v.buffer_minutes)
+    SELECT b.ends_at - b.starts_at + make_interval(mins => v.buffer_minutes)
     FROM scheduling_booking b JOIN scheduling_service v ON v.id = b.service_id WHERE b.id = %(booking)s)
 """
 
@@ -278,7 +279,11 @@ def move_booking(
 
 def _wanted_for_move(booking: Booking, target: Slot, locked: list[Slot], now: dt.datetime) -> list[Slot]:
     service = booking.service
-    until = target.starts_at + service.occupied
+    until = (
+        target.starts_at
+        + (booking.ends_at - booking.starts_at)
+        + dt.timedelta(minutes=service.buffer_minutes)
+    )
     wanted = [
         s
         for s in sorted(locked, key=lambda s: s.starts_at)

@@ -341,6 +341,16 @@ def test_move_by_one_slot_overlaps_itself(slots, practitioner, patient):
     assert [s.booking_id for s in Slot.objects.order_by("pk")] == [None, made.pk, made.pk, None, None, None]
 
 
+def test_moved_visit_keeps_the_length_it_was_booked_with(slots, practitioner, patient):
+    double = factories.ServiceFactory(double=True, practitioners=[practitioner])
+    made = confirm(hold(slots[0], double), patient)
+    double.duration_minutes = 20
+    double.save()
+    moved = act(booking.move_booking, made, slot_id=slots[3].pk, by=None)
+    assert moved.ends_at == slots[4].ends_at
+    assert [s.booking_id for s in Slot.objects.order_by("pk")] == [None, None, None, made.pk, made.pk, None]
+
+
 def test_move_onto_a_held_slot_is_refused(slots, service, patient):
     made = confirm(hold(slots[0], service), patient)
     hold(slots[3], service, "other")
