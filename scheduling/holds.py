@@ -103,7 +103,7 @@ HOLD_AT_ONCE = f"""{WANTED}, locked AS MATERIALIZED (
     SELECT array_agg(locked.id) AS ids, min(clinic_id) AS clinic_id, min(practitioner_id) AS practitioner_id,
            min(station_id) AS station_id, min(starts_at) AS starts_at, clock_timestamp() AS now
     FROM locked, service v
-    HAVING bool_and(booking_id IS NULL AND hold_id IS NULL AND NOT is_blocked)
+    HAVING bool_and(booking_id IS NULL AND hold_id IS NULL AND NOT is_blocked) AND bool_or(locked.id = %(slot)s)
        AND sum(ends_at - starts_at) = max(ends_at) - min(starts_at)
        AND max(ends_at) >= min(starts_at) + min(v.occupied)
 ), new AS (
@@ -268,8 +268,9 @@ def _hold(slot_id: int, service_id: int, owner: str, patient: Patient | None, an
 
 
 def _check_supply(wanted: list[Supply], slot_id: int) -> None:
-    """The wanted slots follow each other without a gap, cover the whole service and are offered for it."""
-    if not wanted:
+    """The wanted slots begin with the chosen one, have no gap, cover the whole service and are offered for it."""
+    # The chosen one alone may have been deleted while this waited for its lock.
+    if not wanted or wanted[0].id != slot_id:
         raise SlotGone if not Slot.objects.filter(pk=slot_id).exists() else NotOffered
     end = wanted[0].starts_at
     for slot in wanted:

@@ -36,7 +36,8 @@ def transactions(verb):
         elif LOCK.search(sql) and WRITTEN.search(sql):
             found.append([sql])  # is its own transaction
         else:
-            assert not (LOCK.search(sql) or WRITTEN.search(sql)), f"outside a transaction: {sql}"
+            assert not LOCK.search(sql), f"outside a transaction: {sql}"
+            assert not WRITTEN.search(sql), f"outside a transaction: {sql}"
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(record):

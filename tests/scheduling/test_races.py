@@ -350,6 +350,22 @@ def test_hold_waits_for_regeneration_and_is_told(outdated, service, monkeypatch)
     assert isinstance(rivals[0].outcome(), errors.SlotGone)
 
 
+@pytest.mark.parametrize("is_at_once", [True, False])
+def test_hold_never_begins_later_than_chosen(clinic, monkeypatch, is_at_once):
+    """The first slot is deleted while the hold waits; the next one alone would be long enough."""
+    if not is_at_once:
+        in_two_steps(monkeypatch)
+    someone = factories.PractitionerFactory()
+    room = factories.StationFactory(clinic=clinic)
+    double = factories.ServiceFactory(double=True, practitioners=[someone])
+    (first,) = factories.make_slots(someone, room, factories.tomorrow_at(9), slots=1)
+    factories.make_slots(someone, room, first.ends_at, slots=1, minutes=40)
+    with transaction.atomic():
+        Slot.objects.filter(pk=first.pk).delete()
+        rival = blocked(holding(first, double))
+    assert isinstance(rival.outcome(), errors.SlotGone)
+
+
 def test_regeneration_against_holds(outdated, service, double):
     def change_plans():
         wanted = random.choice([None, dt.date(2024, 1, 31)])
