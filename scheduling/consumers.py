@@ -5,6 +5,7 @@ import datetime as dt
 from contextlib import suppress
 from typing import Any
 
+from channels.auth import AuthMiddlewareStack
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import OperationalError
@@ -79,8 +80,9 @@ class Nowhere(AsyncWebsocketConsumer):
         await self.close(NOT_FOUND)
 
 
+# Only staff are asked who they are: the session would cost each text to a patient's socket a tenth.
 websocket_urlpatterns = [
     path("ws/availability/<slug:clinic>/<str:date>/", Availability.as_asgi()),
-    path("ws/clinics/<slug:clinic>/<str:date>/", ClinicDay.as_asgi()),
+    path("ws/clinics/<slug:clinic>/<str:date>/", AuthMiddlewareStack(ClinicDay.as_asgi())),
     re_path("", Nowhere.as_asgi()),
 ]
