@@ -7,12 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import connection
+from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.jobs import JobDeferrer
+from procrastinate.manager import JobManager
 from procrastinate.types import JSONValue
 
 from clinic_booking.models import Event
 
 Handler = Callable[[Event], None]
 _subscribers: dict[str, dict[str, Handler]] = {}
+# A worker's own connector has other connections: jobs written there would start before the event is committed.
+_of_this_transaction = JobManager(DjangoConnector())
 
 
 def subscribe(*topics: str) -> Callable[[Handler], Handler]:
@@ -38,7 +43,7 @@ def publish(topic: str, subject: str, data: dict[str, Any], *, clinic_id: int | 
     event = Event.objects.create(topic=topic, subject=subject, data=data, clinic_id=clinic_id)
     if names := _subscribers.get(topic):
         jobs: list[dict[str, JSONValue]] = [{"event_id": event.pk, "subscriber": name} for name in names]
-        deliver.batch_defer(*jobs)
+        JobDeferrer(_of_this_transaction, deliver.configure().job).batch_defer(*jobs)
     return event
 
 

@@ -201,7 +201,12 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 # -- Jobs ----------------------------------------------------------------------------------------
 
 # Several at a time, so that one that waits for Stripe or a mail server holds up no other. The events stay, done jobs go.
-PROCRASTINATE_WORKER_DEFAULTS = {"concurrency": 4, "delete_jobs": "successful"}
+# It also looks every second: a notification that comes while it looks is lost.
+PROCRASTINATE_WORKER_DEFAULTS = {
+    "concurrency": 4,
+    "delete_jobs": "successful",
+    "fetch_job_polling_interval": 1.0,
+}
 
 # -- Admin ---------------------------------------------------------------------------------------
 

@@ -10,6 +10,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from django.utils import timezone
+from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import ProcrastinateJob
+from procrastinate.testing import InMemoryConnector
 
 from clinic_booking import events
 from clinic_booking.management.commands import events as command
@@ -53,6 +56,15 @@ def test_large_stream_is_read_in_parts(db, capsys, monkeypatch):
     monkeypatch.setattr(command, "BATCH", 2)
     Event.objects.bulk_create(Event(topic="test", subject=f"test:{n}") for n in range(5))
     assert [line["subject"] for line in lines(capsys)] == [f"test:{n}" for n in range(5)]
+
+
+def test_worker_writes_jobs_in_its_transaction(db, monkeypatch):
+    """There the connector is a pool of other connections."""
+    monkeypatch.setitem(events._subscribers, "test", {"tests.nobody": print})
+    with app.replace_connector(InMemoryConnector()) as worker:
+        events.publish("test", "test:1", {})
+        assert not worker.connector.jobs
+    assert ProcrastinateJob.objects.get(task_name="deliver").args["subscriber"] == "tests.nobody"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -27,7 +27,7 @@ from tests.servers import serve
 ROOT = Path(__file__).parents[2]
 SECONDS = 30
 IDLE = """
-SELECT count(*) FILTER (WHERE status = 'failed' OR (status = 'todo' AND attempts > 0)) AS troubled,
+SELECT count(*) FILTER (WHERE status = 'failed' OR attempts > (status = 'succeeded')::int) AS troubled,
        count(*) FILTER (WHERE status IN ('todo', 'doing') AND queue_name = 'events') AS waiting
 FROM procrastinate_jobs
 """
@@ -45,9 +45,9 @@ class System:
         return [email.message_from_string(text.strip(), policy=default) for text in texts if text.strip()]
 
     def until_quiet(self) -> None:
-        """Every event has been delivered to each of its subscribers, at the first try."""
+        """Every job has been done, at the first try."""
         until(lambda: counts()[1] == 0, "the worker has finished")
-        assert counts()[0] == 0, "a job failed"
+        assert counts()[0] == 0, "a job failed, if only at first"
 
 
 def counts() -> tuple[int, int]:
@@ -99,6 +99,7 @@ def worker(site: str, stripe: str, mail: Path) -> Iterator[None]:
         "STRIPE_API_BASE": stripe,
         "EMAIL_URL": f"filemail:///{quote(str(mail))}",
         "LOG_LEVEL": "WARNING",
+        "PROCRASTINATE_WORKER_DELETE_JOBS": "never",  # to see which had to be tried again
     }
     command = [sys.executable, "manage.py", "procrastinate", "worker"]
     with (mail.parent / "worker.log").open("w") as log:
