@@ -58,7 +58,10 @@ def web(tmp_path, provider):
 
 
 class Killer(threading.Thread):
-    """Kills the web process at random moments and starts its successor, until told to stop."""
+    """Kills the web process at random moments and starts its successor, until told to stop.
+
+    On a slow machine it lives longer, so that the patients get on.
+    """
 
     def __init__(self, web: crash.Web, seed: int) -> None:
         super().__init__(daemon=True)
@@ -66,11 +69,14 @@ class Killer(threading.Thread):
         self.enough, self.kills = threading.Event(), 0
 
     def run(self) -> None:
-        while not self.enough.wait(self.random.uniform(0, 1.5)):
+        startup_seconds = 1.0
+        while not self.enough.wait(self.random.uniform(0, 2 * startup_seconds)):
             self.web.kill()
             self.kills += 1
+            begin = time.monotonic()
             self.web.start()
             self.web.wait()
+            startup_seconds = time.monotonic() - begin
 
     def stop(self) -> None:
         self.enough.set()
