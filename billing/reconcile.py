@@ -182,7 +182,7 @@ def _missed_events(first: dt.datetime, fix: bool) -> Iterator[Finding]:
         if not payment or (payment.is_disputed if about_dispute else payment.is_settled):
             continue
         if fix:
-            webhooks.keep(event)
+            webhooks.note(event)
             webhooks.settle(event.id)
         yield Finding("missed_event", event.id, fix)
 

@@ -46,17 +46,22 @@ def keep(event: gateway.ProviderEvent) -> bool:
     if event.type not in WEBHOOK_TOPICS:
         return False
     with transaction.atomic(durable=True):
-        _row, is_new = ProviderEvent.objects.get_or_create(
-            event_id=event.id,
-            defaults={
-                "type": event.type,
-                "object_ref": event.object_ref,
-                "intent_ref": event.intent_ref,
-                "created_at": event.created_at,
-            },
-        )
-        if is_new:
+        if is_new := note(event):
             app.configure_task("settle_event").defer(event_id=event.id)
+    return is_new
+
+
+def note(event: gateway.ProviderEvent) -> bool:
+    """False when it was noted before. The caller settles it."""
+    _row, is_new = ProviderEvent.objects.get_or_create(
+        event_id=event.id,
+        defaults={
+            "type": event.type,
+            "object_ref": event.object_ref,
+            "intent_ref": event.intent_ref,
+            "created_at": event.created_at,
+        },
+    )
     return is_new
 
 
