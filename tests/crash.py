@@ -86,11 +86,15 @@ class StayHere(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class Patient:
-    """A browser with its cookies. An answer that does not come is asked for again."""
+class Left(Exception):
+    """The patient closed the tab instead of pressing again."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+
+class Patient:
+    """A browser with its cookies. An answer that does not come is asked for again by whoever is patient."""
+
+    def __init__(self, address: str, *, is_patient: bool = True) -> None:
+        self.address, self.is_patient = address, is_patient
         self.cookies = http.cookiejar.CookieJar()
         jar = urllib.request.HTTPCookieProcessor(self.cookies)
         self.opener = urllib.request.build_opener(jar, StayHere, urllib.request.ProxyHandler({}))
@@ -104,6 +108,8 @@ class Patient:
                 if answer[0] != 503:
                     return answer
             self.lost += 1
+            if not self.is_patient:
+                raise Left
         raise AssertionError(f"no answer from {path}")
 
     def once(self, path: str, fields: dict[str, object] | None = None) -> Answer:

@@ -58,10 +58,7 @@ def web(tmp_path, provider):
 
 
 class Killer(threading.Thread):
-    """Kills the web process at random moments and starts its successor, until told to stop.
-
-    On a slow machine it lives longer, so that the patients get on.
-    """
+    """Kills the web process at random moments and starts its successor, until told to stop."""
 
     def __init__(self, web: crash.Web, seed: int) -> None:
         super().__init__(daemon=True)
@@ -69,8 +66,8 @@ class Killer(threading.Thread):
         self.enough, self.kills = threading.Event(), 0
 
     def run(self) -> None:
-        startup_seconds = 1.0
-        while not self.enough.wait(self.random.uniform(0, 2 * startup_seconds)):
+        startup_seconds = 1.0  # on a slow machine each life is longer, so that the patients get on
+        while not self.enough.wait(self.random.uniform(0, startup_seconds)):
             self.web.kill()
             self.kills += 1
             begin = time.monotonic()
@@ -84,12 +81,20 @@ class Killer(threading.Thread):
 
 
 def check_out(web, provider, service, slot, n):
-    """One patient from the times to the confirmation. What they were told: a reference, or why not."""
-    patient = crash.Patient(web.address)
+    """One patient's visit: what they were told at last, and how many answers were lost."""
+    patient = crash.Patient(web.address, is_patient=n % 3 > 0)
+    try:
+        return go_through(patient, provider, service, slot, n), patient.lost
+    except crash.Left:
+        return "left", patient.lost
+
+
+def go_through(patient, provider, service, slot, n):
+    """From the first page to the confirmation; the path of the booking, or why there is none."""
     patient.arrive()
     checkout = patient.hold(slot, service.pk)
     if checkout is None:
-        return "taken", patient.lost
+        return "taken"
     token = provider.engine.confirmation_token("card", OUTCOMES[n % len(OUTCOMES)])
     facts = patient.pay(checkout, confirmation_token=token)
     for _ in range(40):
@@ -98,7 +103,7 @@ def check_out(web, provider, service, slot, n):
         elif facts["status"] != "processing":
             break
         facts = patient.standing(checkout)
-    return facts.get("redirect", facts["status"]), patient.lost
+    return facts.get("redirect", facts["status"])
 
 
 def pass_time():
