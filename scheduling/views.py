@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from clinic_booking.context import Request
 from patients.models import Patient
@@ -36,6 +37,7 @@ def home(request: Request) -> HttpResponse:
     return render(request, "scheduling/home.html", context)
 
 
+@vary_on_headers("HX-Request")  # else Back may show the fragment as the page
 @require_safe
 def book(request: Request) -> HttpResponse:
     if not request.GET.get("service"):

@@ -58,6 +58,17 @@ def test_back_from_the_checkout_and_another_time(checkout, slots):
     assert (booking.starts_at, slots[0].hold_id) == (slots[2].starts_at, None)
 
 
+def test_back_shows_the_page_and_not_its_part(page):
+    """The times come again from the same address; the browser must not take that answer for the page."""
+    to_checkout(page)  # from now on the browser sends the same cookies
+    with page.expect_response(lambda answer: answer.request.resource_type == "fetch"):
+        find_times(page)
+    choose(page, "09:20")
+    page.go_back()
+    expect(page.get_by_role("banner")).to_be_visible()
+    expect(page.get_by_text("You are keeping")).to_be_visible()
+
+
 def test_double_click_pays_once(checkout, system):
     kept = hold_of(checkout)
     fill_card(checkout)
