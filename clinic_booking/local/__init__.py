@@ -139,22 +139,29 @@ def _join(home: Path, durable: bool, only: Sequence[str]) -> tuple[IO[str], dict
                 if not _still_there(users, home / "users.lock"):
                     users.close()
                     continue
-                if not durable:
-                    (home / "ephemeral").touch()
-                while not (_keeper_runs(home) and _state(home)):
-                    if time.monotonic() > deadline:
-                        raise LocalServiceError(
-                            f"The servers of {home} did not start in {START_SECONDS} s; their logs are in it."
-                        )
-                    if _keeper_runs(home):
-                        time.sleep(0.02)  # started by somebody who died before it was ready
-                    else:
-                        _start_keeper(home, durable, only)
+                with ExitStack() as unless_joined:
+                    unless_joined.enter_context(users)
+                    if not durable:
+                        (home / "ephemeral").touch()
+                    _await_keeper(home, durable, only, deadline)
+                    unless_joined.pop_all()
                 return users, _state(home)
     except PermissionError as error:
         raise LocalServiceError(
             f"{error.filename} belongs to another user. Remove {LOCAL} as that user or root; try again."
         ) from error
+
+
+def _await_keeper(home: Path, durable: bool, only: Sequence[str], deadline: float) -> None:
+    while not (_keeper_runs(home) and _state(home)):
+        if time.monotonic() > deadline:
+            raise LocalServiceError(
+                f"The servers of {home} did not start in {START_SECONDS} s; their logs are in it."
+            )
+        if _keeper_runs(home):
+            time.sleep(0.02)  # started by somebody who died before it was ready
+        else:
+            _start_keeper(home, durable, only)
 
 
 def _leave(home: Path, users: IO[str]) -> None:
@@ -194,6 +201,7 @@ def _start_keeper(home: Path, durable: bool, only: Sequence[str]) -> None:
     with process.stdout:
         answer = process.stdout.readline().strip()
     if answer != "ready" and not _keeper_runs(home):
+        process.wait(START_SECONDS)
         raise LocalServiceError(answer or f"The local servers did not start.\n{tail(log)}")
     process.returncode = 0  # it outlives this process on purpose; silences the ResourceWarning
 
