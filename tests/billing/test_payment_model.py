@@ -240,8 +240,11 @@ def worlds(transactional_db, monkeypatch):
     for sender in ("scheduling.notifications.mail", "billing.jobs.mail"):
         monkeypatch.setattr(sender, lambda **_: None)
     monkeypatch.setattr("scheduling.ics.calendar_file", lambda _booking: b"")
+    with connection.cursor() as cursor:
+        # Left by tests whose transactions were real: their events are gone.
+        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
 
-    def worlds(seeds):
+    def make(seeds):
         for seed in seeds:
             outermost = transaction.atomic()
             outermost._from_testcase = True  # which verbs that want to be outermost allow
@@ -249,7 +252,8 @@ def worlds(transactional_db, monkeypatch):
                 yield World(seed)
                 transaction.set_rollback(True)
 
-    return worlds
+    with contextlib.ExitStack() as unfinished:
+        yield lambda seeds: unfinished.enter_context(contextlib.closing(make(seeds)))
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
