@@ -11,6 +11,7 @@ from billing.gateway import GatewayError, Intent
 from billing.models import Payment
 from billing.refusals import refusal_sentence
 from clinic_booking.models import User
+from clinic_booking.templatetags.page import phone
 from patients.models import Consent, Patient
 from patients.privacy import NOTICE_VERSION
 from scheduling import booking
@@ -41,7 +42,7 @@ def known_details(user: Any, guest_id: int | None) -> dict[str, str]:
     else:
         patient = Patient.objects.filter(pk=guest_id).first() if guest_id else None
     if patient:
-        return {"name": patient.name, "email": patient.email, "phone": patient.phone}
+        return {"name": patient.name, "email": patient.email, "phone": phone(patient.phone)}
     return {"name": user.get_full_name(), "email": user.email} if user.is_authenticated else {}
 
 
