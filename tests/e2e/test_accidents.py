@@ -20,6 +20,7 @@ from tests.e2e.steps import (
     to_checkout,
 )
 from tests.e2e.system import until
+from tests.factories import PASSWORD
 
 pytestmark = pytest.mark.usefixtures("slots")
 PAYMENT = "**/payment/"
@@ -190,8 +191,6 @@ def test_tab_closed_while_paying(checkout):
 
 def test_log_in_between_keeps_the_time(checkout, patient):
     """Django changes the session at login; what the browser holds stays with it."""
-    from tests.factories import PASSWORD
-
     kept = hold_of(checkout)
     other = checkout.context.new_page()
     other.goto("/login/")

@@ -154,6 +154,18 @@ def test_paying_after_the_time_ran_out(checkout, watch):
     expect(checkout.get_by_role("heading", name="Your details")).to_be_visible()
 
 
+def test_paying_after_another_took_the_time(checkout, slots, service, watch):
+    watch.allow("status of 410")
+    kept = hold_of(checkout)
+    fill_card(checkout)
+    lose(checkout, slots, service)
+    pay_button(checkout).click()
+    expect(checkout.get_by_role("heading", name="The time kept for you has run out")).to_be_visible()
+    expect(checkout.get_by_role("button", name="09:20")).to_be_visible()
+    expect(checkout.get_by_role("button", name="09:00")).to_have_count(0)
+    assert not Payment.objects.filter(hold=kept, provider_ref__isnull=False).exists()
+
+
 def test_bank_agrees_late_but_the_time_is_free(checkout):
     pay(checkout, ASKS_BANK)
     wait_for_bank(checkout)

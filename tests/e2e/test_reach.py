@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import DAY
-from tests.e2e.steps import book, booked, choose, find_times, to_checkout
+from tests.e2e.steps import ASKS_BANK, book, booked, choose, find_times, pay, to_checkout
 
 pytestmark = pytest.mark.usefixtures("slots")
 STEPS = 80
@@ -89,8 +89,6 @@ def test_order_of_the_focus_on_the_checkout(page, pay_at_clinic):
 
 
 def test_focus_stays_in_the_dialogue_of_the_bank(page):
-    from tests.e2e.steps import ASKS_BANK, pay
-
     to_checkout(page)
     pay(page, ASKS_BANK)
     challenge = page.frame_locator("iframe[title='Confirm with your bank']")
