@@ -133,6 +133,41 @@ class MembershipFactory(DjangoModelFactory):
     role = models.Membership.Role.RECEPTIONIST
 
 
+class EquipmentFactory(DjangoModelFactory):
+    class Meta:
+        model = models.Equipment
+
+    clinic = factory.SubFactory(ClinicFactory)
+    kind = factory.Sequence(lambda n: f"laser-head-{n}")
+    name = factory.SelfAttribute("kind")
+    units = 1
+
+
+class BookingPatternFactory(DjangoModelFactory):
+    class Meta:
+        model = models.BookingPattern
+        skip_postgeneration_save = True
+
+    request = factory.SubFactory("tests.factories.BookingRequestFactory")
+
+    @factory.post_generation
+    def practitioners(self, create, extracted, **kwargs):
+        if create and extracted:
+            self.practitioners.add(*extracted)
+
+    @factory.post_generation
+    def clinics(self, create, extracted, **kwargs):
+        if create and extracted:
+            self.clinics.add(*extracted)
+
+
+class WaitlistEntryFactory(DjangoModelFactory):
+    class Meta:
+        model = models.WaitlistEntry
+
+    session = factory.SubFactory("tests.factories.SessionTicketFactory")
+
+
 class ScheduleTemplateFactory(DjangoModelFactory):
     class Meta:
         model = models.ScheduleTemplate

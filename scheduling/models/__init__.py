@@ -1,12 +1,31 @@
-from scheduling.models.bookings import Booking, Hold, VisitTicket
-from scheduling.models.demand import BookingRequest, SessionTicket
-from scheduling.models.places import Clinic, LegalEntity, Membership, Practitioner, Service, Station
+from scheduling.models.bookings import Booking, EquipmentReservation, Hold, VisitTicket
+from scheduling.models.demand import (
+    BookingPattern,
+    BookingRequest,
+    SessionTicket,
+    Urgency,
+    WaitlistEntry,
+    WaitlistOffer,
+)
+from scheduling.models.places import (
+    Clinic,
+    Equipment,
+    LegalEntity,
+    Membership,
+    Practitioner,
+    Service,
+    Station,
+    WalkingTime,
+)
 from scheduling.models.supply import ScheduleException, ScheduleTemplate, Slot, TemplateBreak
 
 __all__ = [
     "Booking",
+    "BookingPattern",
     "BookingRequest",
     "Clinic",
+    "Equipment",
+    "EquipmentReservation",
     "Hold",
     "LegalEntity",
     "Membership",
@@ -18,5 +37,9 @@ __all__ = [
     "Slot",
     "Station",
     "TemplateBreak",
+    "Urgency",
     "VisitTicket",
+    "WaitlistEntry",
+    "WaitlistOffer",
+    "WalkingTime",
 ]

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from clinic_booking.models import User
 from patients.models import Patient
 from scheduling.models.demand import SessionTicket
-from scheduling.models.places import Clinic, Practitioner, Service, Station
+from scheduling.models.places import MAX_OFFER_HOURS, Clinic, Equipment, Practitioner, Service, Station
 from scheduling.models.supply import Occupied
 
 HOLD_SECONDS = 300
@@ -28,7 +28,15 @@ MAX_RENEWALS = 2
 
 
 class Hold(models.Model):
-    """A claim during checkout, live while the database's clock is before `expires_at`: 300 s after `locked_at`."""
+    """A claim, live while the database's clock is before `expires_at`: 300 s after `locked_at` during checkout.
+
+    Several that are held together (a whole visit, a course) name the first of them as `lead`: they are confirmed,
+    renewed and released as one, and each becomes a booking. An offer to a waitlist entry lasts as the clinic says.
+    """
+
+    class Kind(models.TextChoices):
+        CHECKOUT = "checkout", _("Checkout")
+        OFFER = "offer", _("Waitlist offer")
 
     class EndReason(models.TextChoices):
         CONFIRMED = "confirmed", _("Confirmed")
@@ -36,7 +44,30 @@ class Hold(models.Model):
         EXPIRED = "expired", _("Run out")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(
+        _("kind"), max_length=10, choices=Kind, default=Kind.CHECKOUT, db_default=Kind.CHECKOUT
+    )
     owner = models.CharField(_("owner"), max_length=64, help_text=_("Random token of the browser session."))
+    lead = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="followers",
+        verbose_name=_("held together with"),
+        db_index=False,
+    )
+    part = models.PositiveSmallIntegerField(_("part"), default=0, db_default=0, help_text=_("0 is the lead."))
+    session = models.ForeignKey(
+        SessionTicket,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="holds",
+        verbose_name=_("session"),
+        db_index=False,
+        help_text=_("The session it is for; without one, a new request is made when it is confirmed."),
+    )
     patient = models.ForeignKey(
         Patient, models.PROTECT, null=True, blank=True, related_name="holds", verbose_name=_("patient")
     )
@@ -66,12 +97,29 @@ class Hold(models.Model):
         verbose_name = _("hold")
         verbose_name_plural = _("holds")
         indexes = [
-            models.Index(fields=["expires_at"], condition=Q(ended_at__isnull=True), name="hold_running_out")
+            models.Index(fields=["expires_at"], condition=Q(ended_at__isnull=True), name="hold_running_out"),
+            models.Index(fields=["lead"], condition=Q(lead__isnull=False), name="hold_lead"),
+            models.Index(fields=["session"], condition=Q(session__isnull=False), name="hold_session"),
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(expires_at=F("locked_at") + Value(dt.timedelta(seconds=HOLD_SECONDS))),
+                condition=Q(
+                    kind="checkout", expires_at=F("locked_at") + Value(dt.timedelta(seconds=HOLD_SECONDS))
+                )
+                | Q(
+                    kind="offer",
+                    expires_at__gt=F("locked_at"),
+                    expires_at__lte=F("locked_at") + Value(dt.timedelta(hours=MAX_OFFER_HOURS)),
+                ),
                 name="hold_lasts_300_seconds",
+            ),
+            models.CheckConstraint(
+                condition=Q(part=0, lead__isnull=True) | Q(part__gt=0, lead__isnull=False),
+                name="hold_part_has_lead",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="checkout") | Q(session__isnull=False, patient__isnull=False, part=0),
+                name="hold_offer_is_for_a_session",
             ),
             models.CheckConstraint(condition=Q(renewals__lte=MAX_RENEWALS), name="hold_renewals_bounded"),
             models.CheckConstraint(
@@ -80,10 +128,12 @@ class Hold(models.Model):
                 name="hold_end_has_reason",
             ),
             models.UniqueConstraint(
-                fields=["owner"], condition=Q(ended_at__isnull=True), name="one_hold_for_each_owner"
+                fields=["owner", "part"], condition=Q(ended_at__isnull=True), name="one_hold_for_each_owner"
             ),
             models.UniqueConstraint(
-                fields=["patient"], condition=Q(ended_at__isnull=True), name="one_hold_for_each_patient"
+                fields=["patient", "part"],
+                condition=Q(ended_at__isnull=True, kind="checkout"),
+                name="one_hold_for_each_patient",
             ),
             # Target of the composite foreign key of Slot(hold, held_until).
             models.UniqueConstraint(fields=["id", "expires_at"], name="hold_id_expires_at"),
@@ -212,3 +262,49 @@ class Booking(models.Model):
 
     def can_be_changed(self, now: dt.datetime | None = None) -> bool:
         return self.status == self.Status.BOOKED and (now or timezone.now()) < self.change_until
+
+
+class EquipmentReservation(models.Model):
+    """One unit of equipment for the time of a hold (until `held_until`) or of a booking.
+
+    Written under the lock of its `Equipment` row by `equipment.py`. What a run-out hold reserved counts for nothing:
+    whoever reserves next removes it.
+    """
+
+    equipment = models.ForeignKey(
+        Equipment, models.PROTECT, related_name="reservations", verbose_name=_("equipment"), db_index=False
+    )
+    unit = models.PositiveSmallIntegerField(_("unit"), help_text=_("1 to the number of units."))
+    starts_at = models.DateTimeField(_("from"))
+    ends_at = models.DateTimeField(_("to"))
+    hold = models.ForeignKey(
+        Hold, models.CASCADE, null=True, blank=True, related_name="reservations", verbose_name=_("hold")
+    )
+    held_until = models.DateTimeField(_("held until"), null=True, blank=True)
+    booking = models.ForeignKey(
+        Booking, models.PROTECT, null=True, blank=True, related_name="reservations", verbose_name=_("booking")
+    )
+
+    class Meta:
+        verbose_name = _("equipment reservation")
+        verbose_name_plural = _("equipment reservations")
+        indexes = [models.Index(fields=["equipment", "starts_at"], name="reservation_equipment_start")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at")), name="reservation_ends_after_start"
+            ),
+            models.CheckConstraint(condition=Q(unit__gte=1), name="reservation_unit_counts_from_1"),
+            models.CheckConstraint(
+                condition=Q(hold__isnull=False, held_until__isnull=False, booking__isnull=True)
+                | Q(hold__isnull=True, held_until__isnull=True, booking__isnull=False),
+                name="reservation_one_claim",
+            ),
+            ExclusionConstraint(
+                name="equipment_unit_used_once",
+                expressions=[(Occupied(F("equipment_id") * 1000 + F("unit")), RangeOperators.OVERLAPS)],
+                violation_error_message=_("This unit is already used at this time."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.equipment_id}/{self.unit} {self.starts_at:%Y-%m-%d %H:%M}"

@@ -4,11 +4,15 @@ import datetime as dt
 import zoneinfo
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+MAX_OFFER_HOURS = 72
+MAX_UNITS = 100
 
 
 def is_time_zone(value: str) -> None:
@@ -59,6 +63,19 @@ class Clinic(models.Model):
     free_cancel_hours = models.PositiveSmallIntegerField(
         _("free change until"), default=24, help_text=_("Hours before the visit.")
     )
+    walking_minutes = models.PositiveSmallIntegerField(
+        _("walk between stations (minutes)"),
+        default=2,
+        db_default=2,
+        help_text=_("Where no walking time of the two stations says otherwise."),
+    )
+    offer_minutes = models.PositiveSmallIntegerField(
+        _("waitlist offers last (minutes)"),
+        default=120,
+        db_default=120,
+        validators=[MinValueValidator(5), MaxValueValidator(MAX_OFFER_HOURS * 60)],
+        help_text=_("How long a freed time is kept for the patient to whom it is offered."),
+    )
     is_active = models.BooleanField(_("active"), default=True)
 
     class Meta:
@@ -70,7 +87,11 @@ class Clinic(models.Model):
                 condition=models.Q(closes_at__gt=models.F("opens_at")),
                 name="clinic_closes_after_opening",
                 violation_error_message=_("The clinic must close after it opens."),
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(offer_minutes__gte=5, offer_minutes__lte=MAX_OFFER_HOURS * 60),
+                name="clinic_offer_minutes_sane",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -111,6 +132,72 @@ class Station(models.Model):
         return self.name
 
 
+class WalkingTime(models.Model):
+    """How long it takes from one station to another, either way. Stored once, the lower id first."""
+
+    first = models.ForeignKey(Station, models.CASCADE, related_name="+", verbose_name=_("from station"))
+    second = models.ForeignKey(Station, models.CASCADE, related_name="+", verbose_name=_("to station"))
+    minutes = models.PositiveSmallIntegerField(_("minutes"), validators=[MaxValueValidator(120)])
+
+    class Meta:
+        verbose_name = _("walking time")
+        verbose_name_plural = _("walking times")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["first", "second"],
+                name="walking_time_once",
+                violation_error_message=_("The walking time between these stations is already given."),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(first__lt=models.F("second")), name="walking_time_in_order"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first} – {self.second}: {self.minutes}"
+
+    def clean(self) -> None:
+        if not (self.first_id and self.second_id):
+            return
+        if self.first_id == self.second_id:
+            raise ValidationError(_("Choose two different stations."))
+        if self.first.clinic_id != self.second.clinic_id:
+            raise ValidationError(_("The stations belong to different clinics."))
+        if self.first_id > self.second_id:
+            self.first, self.second = self.second, self.first
+
+
+class Equipment(models.Model):
+    """A movable or shared device of a clinic, counted in units (FHIR Device)."""
+
+    clinic = models.ForeignKey(Clinic, models.PROTECT, related_name="equipment", verbose_name=_("clinic"))
+    kind = models.SlugField(
+        _("kind"), max_length=20, help_text=_("For example laser-head: what services ask for.")
+    )
+    name = models.CharField(_("name"), max_length=60)
+    units = models.PositiveSmallIntegerField(
+        _("units"), default=1, validators=[MinValueValidator(0), MaxValueValidator(MAX_UNITS)]
+    )
+
+    class Meta:
+        verbose_name = _("equipment")
+        verbose_name_plural = _("equipment")
+        ordering = ["clinic", "kind"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["clinic", "kind"],
+                name="equipment_kind_in_clinic",
+                violation_error_message=_(
+                    "This clinic already has equipment of this kind: change its units."
+                ),
+            ),
+            models.CheckConstraint(condition=models.Q(units__lte=MAX_UNITS), name="equipment_units_sane"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} × {self.units}"
+
+
 class Practitioner(models.Model):
     """A doctor, therapist or nurse; may work at several clinics."""
 
@@ -147,6 +234,14 @@ class Service(models.Model):
     )
     price_cents = models.PositiveIntegerField(_("price (cents)"))
     station_kind = models.SlugField(_("kind of station"), max_length=20)
+    equipment_kinds = ArrayField(
+        models.SlugField(max_length=20),
+        verbose_name=_("kinds of equipment"),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("One unit of each kind is reserved with the booking."),
+    )
     practitioners = models.ManyToManyField(
         Practitioner, related_name="services", verbose_name=_("may be delivered by")
     )

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Func, Q, Value
+from django.db.models.expressions import Combinable
 from django.utils.translation import gettext_lazy as _
 
 from scheduling.models.places import Clinic, Practitioner, Station
@@ -31,9 +32,10 @@ class Occupied(Func):
     function = "box"
     output_field = models.Field()
 
-    def __init__(self, who: str) -> None:
-        start = Func(F(who), Seconds("starts_at"), function="point", output_field=models.Field())
-        end = Func(F(who), Seconds("ends_at") - Value(0.001), function="point", output_field=models.Field())
+    def __init__(self, who: str | Combinable) -> None:
+        who = F(who) if isinstance(who, str) else who
+        start = Func(who, Seconds("starts_at"), function="point", output_field=models.Field())
+        end = Func(who, Seconds("ends_at") - Value(0.001), function="point", output_field=models.Field())
         super().__init__(start, end)
 
 
