@@ -143,6 +143,15 @@ class EquipmentFactory(DjangoModelFactory):
     units = 1
 
 
+class WalkingTimeFactory(DjangoModelFactory):
+    class Meta:
+        model = models.WalkingTime
+
+    first = factory.SubFactory(StationFactory)
+    second = factory.LazyAttribute(lambda walk: StationFactory(clinic=walk.first.clinic))
+    minutes = 5
+
+
 class BookingPatternFactory(DjangoModelFactory):
     class Meta:
         model = models.BookingPattern

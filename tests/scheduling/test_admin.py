@@ -11,6 +11,8 @@ from tests import factories
 
 VERBS_OWN = ["slot", "hold", "booking", "visitticket", "sessionticket", "bookingrequest"]
 EDITABLE = [
+    "equipment",
+    "walkingtime",
     "legalentity",
     "clinic",
     "station",
@@ -35,6 +37,8 @@ def everything(slots, service, receptionist):
     factories.ScheduleTemplateFactory(breaks=[(dt.time(10), dt.time(10, 20))])
     factories.ScheduleExceptionFactory()
     factories.ConsentFactory()
+    factories.EquipmentFactory(clinic=slots[0].clinic)
+    factories.WalkingTimeFactory()
 
 
 def first_of(model):

@@ -1,0 +1,5 @@
+"""Admin of places and plans. What is booked can be looked at: only verbs write it."""
+
+from scheduling.admin import bookings, demand, places, supply
+
+__all__ = ["bookings", "demand", "places", "supply"]
