@@ -1,4 +1,4 @@
-"""Bills: one for each booking, numbered without a gap for each legal entity. All changes are verbs in `billing/bills.py`."""
+"""Bills: one for each booking, numbered without a gap for each legal entity. Changed by verbs in `bills.py`."""
 
 from django.db import models
 from django.db.models import F, Q
