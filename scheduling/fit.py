@@ -12,7 +12,7 @@ from typing import NamedTuple
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from scheduling.models import Booking, BookingPattern, BookingRequest, Clinic
+from scheduling.models import Booking, BookingRequest, Clinic, PatternFields
 
 
 class Time(NamedTuple):
@@ -65,7 +65,7 @@ class _Local(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Pattern:
-    """A `BookingPattern` at hand. What is empty is not asked for."""
+    """A rule or wish at hand. What is empty is not asked for."""
 
     is_hard: bool = False
     weekdays: frozenset[int] = frozenset()  # ISO
@@ -79,7 +79,7 @@ class Pattern:
     clinics: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, pattern: BookingPattern) -> "Pattern":
+    def of(cls, pattern: PatternFields) -> "Pattern":
         """Prefetch `practitioners` and `clinics` where there are many."""
         return cls(
             is_hard=pattern.is_hard,

@@ -1,4 +1,16 @@
 from billing.models.bills import Bill, BillLine, BillSeries
+from billing.models.contracts import Contract, ContractLine, ContractPattern, ContractSeries
 from billing.models.payments import Payment, ProviderEvent, Refund
 
-__all__ = ["Bill", "BillLine", "BillSeries", "Payment", "ProviderEvent", "Refund"]
+__all__ = [
+    "Bill",
+    "BillLine",
+    "BillSeries",
+    "Contract",
+    "ContractLine",
+    "ContractPattern",
+    "ContractSeries",
+    "Payment",
+    "ProviderEvent",
+    "Refund",
+]

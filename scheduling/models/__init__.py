@@ -2,6 +2,7 @@ from scheduling.models.bookings import Booking, EquipmentReservation, Hold, Visi
 from scheduling.models.demand import (
     BookingPattern,
     BookingRequest,
+    PatternFields,
     SessionTicket,
     Urgency,
     WaitlistEntry,
@@ -29,6 +30,7 @@ __all__ = [
     "Hold",
     "LegalEntity",
     "Membership",
+    "PatternFields",
     "Practitioner",
     "ScheduleException",
     "ScheduleTemplate",

@@ -86,16 +86,13 @@ class BookingRequest(models.Model):
         return f"{self.quantity} × {self.service}"
 
 
-class BookingPattern(models.Model):
-    """A rule (hard) or a wish (soft) of a request: "Mondays 9–12 with Dr Lim, two weeks apart".
+class PatternFields(models.Model):
+    """A rule (hard) or a wish (soft): "Mondays 9–12 with Dr Lim, two weeks apart".
 
     What is empty is not asked for. Every hard pattern must hold for each session; soft ones count when all they say
     holds. Times of day and dates are those of the clinic. Gaps are whole days between one session's date and the next's.
     """
 
-    request = models.ForeignKey(
-        BookingRequest, models.CASCADE, related_name="patterns", verbose_name=_("request")
-    )
     is_hard = models.BooleanField(_("must hold"), default=False, db_default=False)
     weekdays = ArrayField(
         models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(7)]),
@@ -121,39 +118,53 @@ class BookingPattern(models.Model):
     clinics = models.ManyToManyField(Clinic, blank=True, related_name="+", verbose_name=_("clinics"))
 
     class Meta:
-        verbose_name = _("booking pattern")
-        verbose_name_plural = _("booking patterns")
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(from_time__isnull=True)
-                | Q(until_time__isnull=True)
-                | Q(until_time__gt=F("from_time")),
-                name="pattern_times_in_order",
-                violation_error_message=_("The end must be after the start."),
-            ),
-            models.CheckConstraint(
-                condition=Q(earliest__isnull=True) | Q(latest__isnull=True) | Q(latest__gte=F("earliest")),
-                name="pattern_dates_in_order",
-                violation_error_message=_("The last day is before the first."),
-            ),
-            models.CheckConstraint(
-                condition=Q(min_gap_days__isnull=True)
-                | Q(max_gap_days__isnull=True)
-                | Q(max_gap_days__gte=F("min_gap_days")),
-                name="pattern_gaps_in_order",
-                violation_error_message=_("The largest gap is smaller than the smallest."),
-            ),
-            models.CheckConstraint(
-                condition=Q(weekdays__contained_by=[1, 2, 3, 4, 5, 6, 7]), name="pattern_weekdays_exist"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.request_id} · {_('must') if self.is_hard else _('wish')}"
+        abstract = True
 
     def clean(self) -> None:
         if len(set(self.weekdays or [])) != len(self.weekdays or []):
             raise ValidationError({"weekdays": _("A weekday is given twice.")})
+
+
+def pattern_constraints(prefix: str) -> list[models.BaseConstraint]:
+    """For each model of patterns: names of constraints are unique in a schema."""
+    return [
+        models.CheckConstraint(
+            condition=Q(from_time__isnull=True)
+            | Q(until_time__isnull=True)
+            | Q(until_time__gt=F("from_time")),
+            name=f"{prefix}_times_in_order",
+            violation_error_message=_("The end must be after the start."),
+        ),
+        models.CheckConstraint(
+            condition=Q(earliest__isnull=True) | Q(latest__isnull=True) | Q(latest__gte=F("earliest")),
+            name=f"{prefix}_dates_in_order",
+            violation_error_message=_("The last day is before the first."),
+        ),
+        models.CheckConstraint(
+            condition=Q(min_gap_days__isnull=True)
+            | Q(max_gap_days__isnull=True)
+            | Q(max_gap_days__gte=F("min_gap_days")),
+            name=f"{prefix}_gaps_in_order",
+            violation_error_message=_("The largest gap is smaller than the smallest."),
+        ),
+        models.CheckConstraint(
+            condition=Q(weekdays__contained_by=[1, 2, 3, 4, 5, 6, 7]), name=f"{prefix}_weekdays_exist"
+        ),
+    ]
+
+
+class BookingPattern(PatternFields):
+    request = models.ForeignKey(
+        BookingRequest, models.CASCADE, related_name="patterns", verbose_name=_("request")
+    )
+
+    class Meta:
+        verbose_name = _("booking pattern")
+        verbose_name_plural = _("booking patterns")
+        constraints = pattern_constraints("pattern")
+
+    def __str__(self) -> str:
+        return f"{self.request_id} · {_('must') if self.is_hard else _('wish')}"
 
 
 class SessionTicket(models.Model):
