@@ -60,6 +60,14 @@ class PractitionerDay(NamedTuple):
     times: list[Time]
 
 
+class Start(NamedTuple):
+    slot_id: int
+    starts_at: dt.datetime
+    practitioner_id: int
+    station_id: int
+    clinic_id: int
+
+
 class FreeTime(NamedTuple):
     slot_id: int
     starts_at: dt.datetime
@@ -126,3 +134,14 @@ def nearest_free(
     first, until = around - dt.timedelta(days=1), around + dt.timedelta(days=14)
     rows = _rows(select, service, clinic_ids, first, until, around=around, limit=limit)
     return sorted((FreeTime._make(row) for row in rows), key=lambda free: free.starts_at)
+
+
+def free_starts(
+    *, service: Service, clinics: Iterable[int], first: dt.datetime, until: dt.datetime
+) -> list[Start]:
+    """Every bookable start of a period at these clinics, in order of time."""
+    select = """
+        SELECT starts.id, starts_at, practitioner_id, station_id, clinic_id FROM starts
+        WHERE bookable ORDER BY starts_at, starts.id
+    """
+    return [Start._make(row) for row in _rows(select, service, clinics, first, until)]
