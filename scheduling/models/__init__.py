@@ -1,4 +1,5 @@
 from scheduling.models.bookings import Booking, EquipmentReservation, Hold, VisitTicket
+from scheduling.models.changes import ChangePlan, ChangeProposal
 from scheduling.models.demand import (
     BookingPattern,
     BookingRequest,
@@ -24,6 +25,8 @@ __all__ = [
     "Booking",
     "BookingPattern",
     "BookingRequest",
+    "ChangePlan",
+    "ChangeProposal",
     "Clinic",
     "Equipment",
     "EquipmentReservation",

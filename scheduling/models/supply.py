@@ -10,9 +10,12 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.expressions import Combinable
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from scheduling.models.places import Clinic, Practitioner, Station
+
+MAX_EXCEPTION = dt.timedelta(days=400)
 
 
 class Seconds(Func):
@@ -149,6 +152,20 @@ class TemplateBreak(models.Model):
     def __str__(self) -> str:
         return f"{self.starts_at:%H:%M}–{self.ends_at:%H:%M}"
 
+    def clean(self) -> None:
+        hours = self.template
+        if not (self.starts_at and self.ends_at and hours.starts_at and hours.ends_at):
+            return
+        if self.starts_at < hours.starts_at or self.ends_at > hours.ends_at:
+            raise ValidationError(
+                _("The break %(break)s lies outside the hours %(start)s–%(end)s."),
+                params={
+                    "break": self,
+                    "start": f"{hours.starts_at:%H:%M}",
+                    "end": f"{hours.ends_at:%H:%M}",
+                },
+            )
+
 
 class ScheduleException(models.Model):
     """A departure from the templates: leave, closure and public holiday take hours away, extra hours add them."""
@@ -178,6 +195,13 @@ class ScheduleException(models.Model):
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("to"))
     reason = models.CharField(_("reason"), max_length=120, blank=True)
+    withdrawn_at = models.DateTimeField(
+        _("withdrawn at"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("Extra hours that are no more: visits may still stand on their times."),
+    )
 
     class Meta:
         verbose_name = _("schedule exception")
@@ -211,6 +235,41 @@ class ScheduleException(models.Model):
     def clean(self) -> None:
         if self.station and self.clinic_id and self.station.clinic_id != self.clinic_id:
             raise ValidationError({"station": _("This station belongs to another clinic.")})
+        if not (self.starts_at and self.ends_at):
+            return
+        if self.ends_at <= self.starts_at:
+            raise ValidationError({"ends_at": _("The end must be after the start.")})
+        if self.ends_at <= timezone.now():
+            raise ValidationError({"ends_at": _("This time is already over.")})
+        if self.ends_at - self.starts_at > MAX_EXCEPTION:
+            raise ValidationError({"ends_at": _("This is longer than a year: please check the dates.")})
+        if other := self.overlapping():
+            raise ValidationError(
+                _("This overlaps what is already entered: %(what)s from %(start)s to %(end)s."),
+                params={
+                    "what": other.get_kind_display(),
+                    "start": other.shown(other.starts_at),
+                    "end": other.shown(other.ends_at),
+                },
+            )
+
+    def overlapping(self) -> "ScheduleException | None":
+        """Another of the same kind for the same people: leave inside leave, a closure twice."""
+        if self.kind == self.Kind.EXTRA_HOURS:
+            return None  # `edits.check_extra_hours` looks at all hours
+        others = ScheduleException.objects.filter(
+            kind=self.kind,
+            practitioner=self.practitioner_id,
+            starts_at__lt=self.ends_at,
+            ends_at__gt=self.starts_at,
+        )
+        if self.clinic_id:
+            others = others.filter(Q(clinic=self.clinic_id) | Q(clinic=None))
+        return others.exclude(pk=self.pk).select_related("clinic").order_by("starts_at", "pk").first()
+
+    def shown(self, instant: dt.datetime) -> str:
+        zone = self.clinic.zone if self.clinic else None
+        return f"{timezone.localtime(instant, zone):%Y-%m-%d %H:%M}"
 
 
 class Slot(models.Model):
