@@ -97,7 +97,7 @@ def generate(
     batches = [batch for clinic in clinics for batch in _batches(clinic, first or clinic.today(), days)]
     report = Report()
     for number, batch in enumerate(batches, 1):
-        report.include(_write(batch, list(_wanted(batch)), dry_run=dry_run))
+        report.include(_write(batch, list(wanted(batch)), dry_run=dry_run))
         progress(number, len(batches), batch.clinic.name)
     return report
 
@@ -118,7 +118,7 @@ def _batches(clinic: Clinic, first: dt.date, days: int) -> Iterator[Batch]:
             )
 
 
-def _wanted(batch: Batch) -> Iterator[SlotSpec]:
+def wanted(batch: Batch) -> Iterator[SlotSpec]:
     clinic = batch.clinic
     from_, until = clinic.day_bounds(batch.first, batch.days)
     working = Q(practitioner__in=list(batch.practitioners), practitioner__is_active=True)
