@@ -1,79 +1,98 @@
-"""Verbs on bookings: confirm, move, cancel, check in, complete, no-show. See locks.py for the order of locks.
+"""Verbs on bookings: confirm, check in, complete, no-show; `moves.py` and `placing.py` have the others.
 
-All join the caller's transaction and take its first locks: the slots, then the hold or the booking.
+All join the caller's transaction and take its first locks: see locks.py for the order.
 """
 
-import contextlib
 import datetime as dt
-import secrets
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
-from django.db import IntegrityError, connection
-from django.db.models import F
+from django.db import connection
+from django.db.models import F, Q, QuerySet
 
-from clinic_booking.events import publish
 from clinic_booking.models import User
 from patients.models import Patient
-from scheduling import live, search
-from scheduling.errors import (
-    ChangedMeanwhile,
-    HoldExpired,
-    NotOffered,
-    PatientBusy,
-    SlotBlocked,
-    SlotGone,
-    SlotPast,
-    SlotTaken,
-    TooLate,
-    WrongState,
+from scheduling import live
+from scheduling.equipment import free_of_bookings, lock_equipment, reserve_again
+from scheduling.errors import EquipmentTaken, HoldExpired, SessionGone, SlotTaken
+from scheduling.holds import (
+    expire_holds,
+    hold_offer,
+    hold_slots,
+    hold_together,
+    release_hold,
+    renew_hold,
+    take_offer,
 )
-from scheduling.holds import expire_holds, hold_slots, release_hold, renew_hold
 from scheduling.locks import (
     as_stored,
     database_now,
     end_run_out,
+    end_session,
     free_slots,
-    lock_hold,
+    lock_bookings,
+    lock_holds,
     lock_slots,
-    lock_slots_of_booking,
+    lock_slots_of_bookings,
+    named_conflicts,
+    new_reference,
+    require,
+    tell,
 )
-from scheduling.models import Booking, BookingRequest, Hold, SessionTicket, Slot, VisitTicket
+from scheduling.models import Booking, BookingRequest, Hold, SessionTicket, Slot
+from scheduling.moves import Move, cancel_booking, cancel_bookings, move_booking, move_bookings
+from scheduling.parts import Part
+from scheduling.placing import Place, Placed, place_sessions
 
 __all__ = [
+    "Move",
+    "Part",
+    "Place",
+    "Placed",
+    "bookings_of",
     "cancel_booking",
+    "cancel_bookings",
     "check_in",
     "complete",
     "confirm_hold",
     "database_now",
     "expire_holds",
+    "hold_offer",
     "hold_slots",
+    "hold_together",
     "move_booking",
+    "move_bookings",
     "no_show",
+    "place_sessions",
     "release_hold",
     "renew_hold",
+    "take_offer",
 ]
-
-# Without 0, 1, I, O: read out on the telephone. 10 characters are 50 bits.
-ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-
 
 # By place and time, not by claim: a hold that ran out may have lost its slots, or may win them back.
 SLOTS_OF_HOLD = """
 SELECT w.id FROM scheduling_hold h JOIN scheduling_slot w ON w.practitioner_id = h.practitioner_id
     AND w.station_id = h.station_id AND w.starts_at >= h.starts_at AND w.starts_at < h.occupied_until
-WHERE h.id = %(hold)s
+WHERE h.id = %(hold)s OR h.lead_id = %(hold)s
 """
 
-BOOK = """
-WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
-request AS (
+# Demand made in passing, or the planned session that the hold is for.
+NEW_SESSION = """request AS (
     INSERT INTO scheduling_bookingrequest (patient_id, service_id, source, quantity)
     VALUES (%(patient)s, %(service)s, %(source)s, 1) RETURNING id
 ), session AS (
     INSERT INTO scheduling_sessionticket (request_id, number, status) SELECT id, 1, 'scheduled' FROM request RETURNING id
-), visit AS (
+)"""
+OWN_SESSION = """session AS (
+    UPDATE scheduling_sessionticket t SET status = 'scheduled', unplaced_reason = '' FROM scheduling_bookingrequest r
+    WHERE t.id = %(session)s AND t.status = 'planned' AND r.id = t.request_id AND r.patient_id = %(patient)s
+        AND r.closed_at IS NULL
+    RETURNING t.id
+)"""
+
+BOOK = """
+WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+{session}, visit AS (
     INSERT INTO scheduling_visitticket (patient_id, clinic_id, date) VALUES (%(patient)s, %(clinic)s, %(day)s)
     ON CONFLICT (patient_id, clinic_id, date) DO UPDATE SET date = EXCLUDED.date RETURNING id
 ), ended AS (
@@ -88,9 +107,15 @@ request AS (
 ), claimed AS (
     UPDATE scheduling_slot s SET booking_id = booking.id, hold_id = NULL, held_until = NULL FROM booking
     WHERE s.id = ANY(%(slots)s) RETURNING s.id, s.version
+), reserved AS (
+    UPDATE scheduling_equipmentreservation r SET booking_id = booking.id, hold_id = NULL, held_until = NULL FROM booking
+    WHERE r.hold_id = %(hold)s RETURNING r.id
 )
-SELECT booking.*, ARRAY(SELECT id FROM claimed), ARRAY(SELECT version FROM claimed) FROM booking
+SELECT booking.*, ARRAY(SELECT id FROM claimed), ARRAY(SELECT version FROM claimed), (SELECT count(*) FROM reserved),
+    (SELECT count(DISTINCT kind) FROM scheduling_service v, unnest(v.equipment_kinds) kind WHERE v.id = %(service)s)
+FROM booking
 """
+BOOK_NEW, BOOK_SESSION = BOOK.format(session=NEW_SESSION), BOOK.format(session=OWN_SESSION)
 
 
 def confirm_hold(
@@ -98,24 +123,55 @@ def confirm_hold(
 ) -> Booking:
     """Turn the hold into a booking, with its session and visit, and publish `appointment.booked`. Safe to repeat.
 
-    Joins the caller's transaction and takes its first locks: slots, then hold. With `late` a hold that ran out is
-    won back while its slots are still free. After an error the caller must roll back.
+    What is held together with it is booked too, all or nothing (`bookings_of`). Joins the caller's transaction and takes
+    its first locks: slots, then holds. With `late` a hold that ran out is won back while its slots and its equipment
+    are still free. After an error the caller must roll back.
 
-    Raises HoldGone, HoldExpired, SlotTaken, PatientBusy.
+    Raises HoldGone, HoldExpired, SlotTaken, EquipmentTaken, PatientBusy, SessionGone.
     """
     slots = lock_slots(SLOTS_OF_HOLD, {"hold": hold_id})
-    hold = lock_hold(hold_id)
-    if hold.end_reason == Hold.EndReason.CONFIRMED:
-        return Booking.objects.get(hold=hold)
+    equipment = lock_equipment(_wanted_equipment(hold_id)) if late else {}
+    holds = lock_holds(hold_id)
+    if holds[0].end_reason == Hold.EndReason.CONFIRMED:
+        return Booking.objects.get(hold=holds[0])
     now = database_now()
-    if not hold.is_live(now) and (
-        not late or hold.end_reason == Hold.EndReason.RELEASED or hold.starts_at <= now
-    ):
-        raise HoldExpired
-    _check_claim(hold, slots, now)
+    mine = [hold.pk for hold in holds]
+    bookings = []
+    for hold in holds:
+        if not hold.is_live(now) and (
+            not late or hold.end_reason == Hold.EndReason.RELEASED or hold.starts_at <= now
+        ):
+            raise HoldExpired
+        own = [s for s in slots if _is_of(s, hold)]
+        _check_claim(hold, own, now)
+        end_run_out({s.hold_id for s in own if s.hold_id} - set(mine))
+        if equipment:
+            reserve_again(hold, equipment)
+        bookings.append(_book(hold, patient, by, note, own))
+    return bookings[0]
+
+
+def bookings_of(hold: Hold) -> QuerySet[Booking]:
+    """What became of the hold and of those held together with it, in order of time."""
+    return Booking.objects.filter(Q(hold=hold) | Q(hold__lead=hold)).order_by("starts_at")
+
+
+def _wanted_equipment(hold_id: uuid.UUID) -> list[tuple[int, list[str]]]:
+    group = Hold.objects.filter(Q(pk=hold_id) | Q(lead=hold_id)).exclude(service__equipment_kinds=[])
+    return list(group.values_list("clinic_id", "service__equipment_kinds"))
+
+
+def _is_of(slot: Slot, hold: Hold) -> bool:
+    return (slot.practitioner_id, slot.station_id) == (hold.practitioner_id, hold.station_id) and (
+        hold.starts_at <= slot.starts_at < hold.occupied_until
+    )
+
+
+def _book(hold: Hold, patient: Patient, by: User | None, note: str, slots: list[Slot]) -> Booking:
     day = hold.clinic.local_date(hold.starts_at)
     values: dict[str, Any] = {
         "hold": hold.pk,
+        "session": hold.session_id,
         "patient": patient.pk,
         "service": hold.service_id,
         "source": BookingRequest.Source.DESK if by and by != patient.user else BookingRequest.Source.ONLINE,
@@ -127,13 +183,17 @@ def confirm_hold(
         "price_cents": hold.price_cents,
         "note": note or hold.note,
         "day": day,
-        "reference": "".join(secrets.choice(ALPHABET) for _ in range(10)),
+        "reference": new_reference(),
         "slots": [s.pk for s in slots],
     }
-    end_run_out({s.hold_id for s in slots if s.hold_id} - {hold.pk})
     with connection.cursor() as cursor, named_conflicts():
-        cursor.execute(BOOK, values)
-        pk, session_id, visit_id, created_at, ids, versions = cursor.fetchone()
+        cursor.execute(BOOK_SESSION if hold.session_id else BOOK_NEW, values)
+        row = cursor.fetchone()
+    if row is None:
+        raise SessionGone
+    pk, session_id, visit_id, created_at, ids, versions, reserved, needed = row
+    if reserved < needed:
+        raise EquipmentTaken
     booking = as_stored(
         Booking(
             id=pk,
@@ -155,7 +215,7 @@ def confirm_hold(
         )
     )
     live.announce((hold.clinic_id, day, i, v, "booked", None) for i, v in zip(ids, versions, strict=True))
-    _publish("appointment.booked", booking)
+    tell("appointment.booked", booking)
     return booking
 
 
@@ -174,157 +234,6 @@ def _check_claim(hold: Hold, slots: list[Slot], now: dt.datetime) -> None:
         end = slot.ends_at
     if end < hold.occupied_until:
         raise SlotTaken
-
-
-@contextlib.contextmanager
-def named_conflicts() -> Iterator[None]:
-    """Says a constraint's refusal in the words of the verb."""
-    try:
-        yield
-    except IntegrityError as error:
-        if "patient_in_one_place" in str(error):
-            raise PatientBusy from error
-        raise
-
-
-def _publish(topic: str, booking: Booking, **more: Any) -> None:
-    data = {"booking": booking.pk, "reference": booking.reference, "version": booking.version} | more
-    publish(topic, f"booking:{booking.pk}", data, clinic_id=booking.clinic_id)
-
-
-# -- Changing ------------------------------------------------------------------------------------
-
-
-def _lock_booking(booking_id: int, slots: list[Slot], version: int | None = None) -> Booking:
-    """Lock the booking after its slots. Refuses when it was moved between finding the slots and locking them."""
-    booking = (
-        Booking.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("clinic", "session")
-        .get(pk=booking_id)
-    )
-    own = set(Slot.objects.filter(booking=booking).values_list("pk", flat=True))
-    if own != {s.pk for s in slots if s.booking_id == booking_id} or version not in (None, booking.version):
-        raise ChangedMeanwhile
-    return booking
-
-
-def _require(booking: Booking, *statuses: str) -> None:
-    if booking.status not in statuses:
-        raise WrongState
-
-
-def cancel_booking(*, booking_id: int, by: User | None, reason: str, patient_asks: bool = False) -> Booking:
-    """Free the slots; the session is cancelled too. Joins the caller's transaction (locks slots, booking).
-
-    `patient_asks` applies the clinic's rule on how late. Raises TooLate, WrongState, ChangedMeanwhile.
-    """
-    slots = lock_slots_of_booking(booking_id)
-    booking = _lock_booking(booking_id, slots)
-    _require(booking, Booking.Status.BOOKED, Booking.Status.ARRIVED)
-    now = database_now()
-    if patient_asks and not booking.can_be_changed(now):
-        raise TooLate
-    booking.status, booking.cancelled_at, booking.cancelled_by = Booking.Status.CANCELLED, now, by
-    booking.cancel_reason, booking.version = reason, booking.version + 1
-    booking.save(update_fields=["status", "cancelled_at", "cancelled_by", "cancel_reason", "version"])
-    SessionTicket.objects.filter(pk=booking.session_id).update(status=SessionTicket.Status.CANCELLED)
-    free_slots(slots)
-    _publish("appointment.cancelled", booking, reason=reason)
-    return booking
-
-
-# Old and new slots in one statement, so that all are locked in pk order. The visit keeps its length, whatever became of
-# the service since.
-SLOTS_OF_MOVE = """
-SELECT id FROM scheduling_slot WHERE booking_id = %(booking)s
-UNION
-SELECT w.id FROM scheduling_slot f JOIN scheduling_slot w ON w.practitioner_id = f.practitioner_id
-    AND w.station_id = f.station_id AND w.starts_at >= f.starts_at
-WHERE f.id = %(slot)s AND w.starts_at < f.starts_at + (
-    SELECT b.ends_at - b.starts_at + make_interval(mins => v.buffer_minutes)
-    FROM scheduling_booking b JOIN scheduling_service v ON v.id = b.service_id WHERE b.id = %(booking)s)
-"""
-
-
-def move_booking(
-    *, booking_id: int, slot_id: int, by: User | None, version: int | None = None, patient_asks: bool = False
-) -> Booking:
-    """Move to the time that begins with the slot: all its slots or none. Joins the caller's transaction.
-
-    `version` is the one the mover saw. Raises SlotGone, NotOffered, SlotPast, SlotBlocked, SlotTaken, PatientBusy,
-    TooLate, WrongState, ChangedMeanwhile.
-    """
-    locked = lock_slots(SLOTS_OF_MOVE, {"booking": booking_id, "slot": slot_id})
-    target = next((s for s in locked if s.pk == slot_id), None)
-    if target is None:
-        raise SlotGone
-    now = database_now()
-    end_run_out({s.hold_id for s in locked if s.hold_id and s.held_until and s.held_until <= now})
-    booking = _lock_booking(booking_id, locked, version)
-    _require(booking, Booking.Status.BOOKED)
-    if patient_asks and not booking.can_be_changed(now):
-        raise TooLate
-    wanted = _wanted_for_move(booking, target, locked, now)
-    left = [s for s in locked if s.booking_id == booking_id and s not in wanted]
-    before = {"from": booking.starts_at.isoformat(), "from_practitioner": booking.practitioner_id}
-    _place(booking, target)
-    free_slots(left)
-    Slot.objects.filter(pk__in=[s.pk for s in wanted]).update(booking=booking, hold=None, held_until=None)
-    day = booking.clinic.local_date(booking.starts_at)
-    claimed = Slot.objects.filter(pk__in=[s.pk for s in wanted]).values_list("pk", "version")
-    live.announce((booking.clinic_id, day, pk, slot_version, "booked", None) for pk, slot_version in claimed)
-    _publish("appointment.moved", booking, **before)
-    return booking
-
-
-def _wanted_for_move(booking: Booking, target: Slot, locked: list[Slot], now: dt.datetime) -> list[Slot]:
-    service = booking.service
-    until = (
-        target.starts_at
-        + (booking.ends_at - booking.starts_at)
-        + dt.timedelta(minutes=service.buffer_minutes)
-    )
-    wanted = [
-        s
-        for s in sorted(locked, key=lambda s: s.starts_at)
-        if s.practitioner_id == target.practitioner_id
-        and s.station_id == target.station_id
-        and target.starts_at <= s.starts_at < until
-    ]
-    end = target.starts_at
-    for slot in wanted:
-        if slot.starts_at != end:
-            raise NotOffered
-        end = slot.ends_at
-    offers = service.practitioners.filter(pk=target.practitioner_id).exists()
-    if end < until or not offers or target.station.kind != service.station_kind:
-        raise NotOffered
-    if target.starts_at <= now:
-        raise SlotPast
-    if any(s.is_blocked for s in wanted):
-        raise SlotBlocked
-    for slot in wanted:
-        if slot.booking_id not in (None, booking.pk) or (slot.held_until and slot.held_until > now):
-            raise SlotTaken(
-                search.nearest_free(
-                    service_id=service.pk, clinic_ids=[target.clinic_id], around=target.starts_at, limit=6
-                )
-            )
-    return wanted
-
-
-def _place(booking: Booking, target: Slot) -> None:
-    booking.clinic, booking.practitioner, booking.station = target.clinic, target.practitioner, target.station
-    length = booking.ends_at - booking.starts_at
-    booking.starts_at, booking.ends_at = target.starts_at, target.starts_at + length
-    booking.visit, _created = VisitTicket.objects.get_or_create(
-        patient_id=booking.patient_id, clinic=target.clinic, date=target.clinic.local_date(target.starts_at)
-    )
-    booking.version += 1
-    with named_conflicts():
-        booking.save(
-            update_fields=["clinic", "practitioner", "station", "starts_at", "ends_at", "visit", "version"]
-        )
 
 
 def check_in(*, booking_id: int, by: User) -> Booking:
@@ -347,12 +256,16 @@ def complete(*, booking_id: int, by: User) -> Booking:
 
 
 def no_show(*, booking_id: int, by: User) -> Booking:
-    """The patient did not come: frees what is left of the time. Joins the caller's transaction. Raises WrongState."""
-    slots = lock_slots_of_booking(booking_id)
+    """The patient did not come: frees what is left of the time. Joins the caller's transaction. Raises WrongState.
+
+    A session of a contract is used up or returned, as the contract says.
+    """
+    slots = lock_slots_of_bookings([booking_id])
     booking = _advance(
         booking_id, by, Booking.Status.NOSHOW, "appointment.noshow", Booking.Status.BOOKED, slots=slots
     )
-    SessionTicket.objects.filter(pk=booking.session_id).update(status=SessionTicket.Status.FORFEITED)
+    free_of_bookings([booking_id])
+    end_session(booking.session, booking.session.request.no_show)
     free_slots(slots)
     return booking
 
@@ -366,13 +279,13 @@ def _advance(
     slots: list[Slot] | None = None,
 ) -> Booking:
     if slots is None:
-        slots = lock_slots_of_booking(booking_id)
-    booking = _lock_booking(booking_id, slots)
-    _require(booking, *allowed)
+        slots = lock_slots_of_bookings([booking_id])
+    (booking,) = lock_bookings([booking_id], slots)
+    require(booking, *allowed)
     booking.status, booking.version = status, booking.version + 1
     booking.save(update_fields=["status", "version"])
     _tell_calendars(booking, slots)
-    _publish(topic, booking, by=by.pk)
+    tell(topic, booking, by=by.pk)
     return booking
 
 

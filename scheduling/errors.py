@@ -8,7 +8,7 @@ from clinic_booking.errors import NamedError
 
 
 class BookingError(NamedError):
-    pass
+    part: int | None = None  # which of the times that were asked for together
 
 
 class SlotTaken(BookingError):
@@ -27,6 +27,10 @@ class SlotPast(SlotTaken):
     sentence = _("This time is already over. Please choose a later one.")
 
 
+class EquipmentTaken(SlotTaken):
+    sentence = _("The equipment for this visit is in use at this time. Please choose another time.")
+
+
 class SlotGone(BookingError):
     status = 404
     sentence = _("This time does not exist any more. Please choose another one.")
@@ -35,6 +39,20 @@ class SlotGone(BookingError):
 class NotOffered(BookingError):
     status = 422
     sentence = _("This service cannot be booked at this time. Please choose another time.")
+
+
+class PartsOverlap(BookingError):
+    status = 422
+    sentence = _("Two of the chosen times overlap.")
+
+
+class TooMany(BookingError):
+    status = 422
+    sentence = _("That is more than can be kept at once.")
+
+
+class SessionGone(BookingError):
+    sentence = _("This session is already booked, or is not to be booked any more.")
 
 
 class HoldGone(BookingError):

@@ -1,20 +1,23 @@
-"""Locks on slots and holds, and what is done under them. Used by holds.py, booking.py, inventory.py and the demo.
+"""Locks on slots, holds and bookings, and what is done under them. Used by the verbs, inventory.py and the demo.
 
-Order: Slot (by pk) → Hold → Booking → Payment (docs/locking.md). Times are the database's clock, read after the lock.
+Order: Slot (by pk) → Equipment (by pk) → Hold → Booking → Payment (docs/locking.md). Times are the database's clock,
+read after the lock.
 """
 
+import contextlib
 import datetime as dt
+import secrets
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import Model
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection
+from django.db.models import Model, Q
 
 from clinic_booking.events import publish
-from scheduling import live
-from scheduling.errors import HoldGone
-from scheduling.models import Hold, Slot
+from scheduling import equipment, live
+from scheduling.errors import ChangedMeanwhile, HoldGone, PatientBusy, SessionGone, WrongState
+from scheduling.models import Booking, BookingRequest, Hold, SessionTicket, Slot
 
 M = TypeVar("M", bound=Model)
 
@@ -53,24 +56,31 @@ def lock_slots(ids_query: str, params: dict[str, Any]) -> list[Slot]:
     return list(Slot.objects.raw(query, params))
 
 
-def lock_slots_of_hold(hold_id: uuid.UUID) -> list[Slot]:
-    slots = lock_slots("SELECT id FROM scheduling_slot WHERE hold_id = %(hold)s", {"hold": hold_id})
-    return [s for s in slots if s.hold_id == hold_id]
+SLOTS_OF_GROUP = """
+SELECT s.id FROM scheduling_hold h JOIN scheduling_slot s ON s.hold_id = h.id
+WHERE h.id = %(hold)s OR h.lead_id = %(hold)s
+"""
 
 
-def lock_slots_of_booking(booking_id: int) -> list[Slot]:
+def lock_slots_of_holds(lead_id: uuid.UUID) -> list[Slot]:
+    """The slots that the hold and those held together with it claimed. One may be lost meanwhile: compare `hold_id`."""
+    return lock_slots(SLOTS_OF_GROUP, {"hold": lead_id})
+
+
+def lock_slots_of_bookings(ids: Collection[int]) -> list[Slot]:
     slots = lock_slots(
-        "SELECT id FROM scheduling_slot WHERE booking_id = %(booking)s", {"booking": booking_id}
+        "SELECT id FROM scheduling_slot WHERE booking_id = ANY(%(bookings)s)", {"bookings": list(ids)}
     )
-    return [s for s in slots if s.booking_id == booking_id]
+    return [s for s in slots if s.booking_id in ids]
 
 
-def lock_hold(hold_id: uuid.UUID) -> Hold:
-    """Call with the slots' locks held. Raises HoldGone."""
-    hold = Hold.objects.select_for_update(no_key=True).filter(pk=hold_id).first()
-    if hold is None:
+def lock_holds(lead_id: uuid.UUID) -> list[Hold]:
+    """The hold and those held together with it, the lead first. Call with the slots' locks held. Raises HoldGone."""
+    found = Hold.objects.select_for_update(no_key=True).filter(Q(pk=lead_id) | Q(lead=lead_id))
+    holds = sorted(found.order_by("pk"), key=lambda hold: hold.part)
+    if not holds or holds[0].pk != lead_id or holds[0].lead_id:
         raise HoldGone
-    return hold
+    return holds
 
 
 def end_holds(ids: list[uuid.UUID], reason: Hold.EndReason) -> None:
@@ -78,6 +88,7 @@ def end_holds(ids: list[uuid.UUID], reason: Hold.EndReason) -> None:
     if not ids:
         return
     holds = list(Hold.objects.select_for_update(no_key=True).filter(pk__in=ids, ended_at=None).order_by("pk"))
+    equipment.free_of_holds([hold.pk for hold in holds])
     now = database_now()
     for hold in holds:
         hold.ended_at, hold.end_reason = now, reason if now < hold.expires_at else Hold.EndReason.EXPIRED
@@ -103,3 +114,65 @@ def free_slots(slots: Iterable[HasId]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(FREE, [ids])
             live.announce((*row, "available", None) for row in cursor.fetchall())
+
+
+# -- Bookings ---------------------------------------------------------------------------------------
+
+# Without 0, 1, I, O: read out on the telephone. 10 characters are 50 bits.
+ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+def new_reference() -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(10))
+
+
+def lock_bookings(ids: Collection[int], slots: Collection[Slot]) -> list[Booking]:
+    """Lock the bookings by pk, after their slots.
+
+    Raises ChangedMeanwhile when one was moved between finding the slots and locking them.
+    """
+    found = (
+        Booking.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("clinic", "session__request", "service")
+        .filter(pk__in=ids)
+        .order_by("pk")
+    )
+    bookings = list(found)
+    if len(bookings) != len(set(ids)):
+        raise Booking.DoesNotExist
+    own = set(Slot.objects.filter(booking__in=ids).values_list("pk", "booking_id"))
+    if own != {(s.pk, s.booking_id) for s in slots if s.booking_id in ids}:
+        raise ChangedMeanwhile
+    return bookings
+
+
+def require(booking: Booking, *statuses: str) -> None:
+    if booking.status not in statuses:
+        raise WrongState
+
+
+def end_session(session: SessionTicket, policy: str) -> None:
+    """What becomes of the session of a booking that will not be. Only those of an open contract are ever returned."""
+    if policy == BookingRequest.Policy.RETURN and session.request.is_returnable:
+        session.status = SessionTicket.Status.PLANNED
+    else:
+        session.status = SessionTicket.Status.FORFEITED
+    session.save(update_fields=["status"])
+
+
+@contextlib.contextmanager
+def named_conflicts() -> Iterator[None]:
+    """Says a constraint's refusal in the words of the verb."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "patient_in_one_place" in str(error):
+            raise PatientBusy from error
+        if "session_booked_once" in str(error):
+            raise SessionGone from error
+        raise
+
+
+def tell(topic: str, booking: Booking, **more: Any) -> None:
+    data = {"booking": booking.pk, "reference": booking.reference, "version": booking.version} | more
+    publish(topic, f"booking:{booking.pk}", data, clinic_id=booking.clinic_id)

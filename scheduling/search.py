@@ -8,12 +8,20 @@ from django.db import connection
 
 from scheduling.models import Clinic, Service
 
+# A unit of each kind of equipment that the service needs is free from the start for as long as it occupies the station.
+EQUIPPED = """NOT EXISTS (SELECT FROM unnest(v.equipment_kinds) needed WHERE NOT EXISTS (
+    SELECT FROM scheduling_equipment e, generate_series(1, e.units) unit
+    WHERE e.clinic_id = reach.clinic_id AND e.kind = needed AND NOT EXISTS (
+        SELECT FROM scheduling_equipmentreservation r WHERE r.equipment_id = e.id AND r.unit = unit
+            AND r.starts_at < reach.starts_at + reach.occupied AND r.ends_at > reach.starts_at
+            AND (r.held_until IS NULL OR r.held_until > clock_timestamp()))))"""
+
 # One window over a practitioner's slots from a start for as long as the service occupies them: a start is bookable
 # where they join without a gap, reach far enough and are all free. Every search selects from `starts`. A visit that
 # begins before `until` may end after it.
 STARTS = """
 WITH service AS MATERIALIZED (
-    SELECT id, station_kind, make_interval(mins => duration_minutes + buffer_minutes) AS occupied
+    SELECT id, station_kind, equipment_kinds, make_interval(mins => duration_minutes + buffer_minutes) AS occupied
     FROM scheduling_service WHERE id = %(service)s
 ), day AS MATERIALIZED (
     SELECT s.*, (s.held_until > clock_timestamp()) IS TRUE AS held FROM scheduling_slot s
@@ -28,17 +36,19 @@ WITH service AS MATERIALIZED (
     SELECT day.*, v.occupied, booking_id IS NULL AND NOT is_blocked AND NOT held AS free
     FROM day JOIN offered USING (practitioner_id, station_id), service v
 ), reach AS (
-    SELECT *, bool_and(free) OVER visit AS bookable, bool_and(free OR held) OVER visit AS free_in_time,
+    SELECT *, bool_and(free) OVER visit AS all_free, bool_and(free OR held) OVER visit AS all_free_in_time,
            max(held_until) FILTER (WHERE held) OVER visit AS last_held_until, array_agg(id) OVER visit AS covers,
            max(ends_at) OVER visit AS reaches, sum(ends_at - starts_at) OVER visit AS filled
     FROM slots
     WINDOW visit AS (PARTITION BY practitioner_id, station_id ORDER BY starts_at
                      RANGE BETWEEN CURRENT ROW AND %(occupied)s::interval - interval '1 microsecond' FOLLOWING)
 ), starts AS (
-    SELECT * FROM reach
-    WHERE filled = reaches - starts_at AND reaches >= starts_at + occupied AND starts_at < %(until)s
+    SELECT *, all_free AND equipped AS bookable, all_free_in_time AND equipped AS free_in_time FROM (
+        SELECT reach.*, CASE WHEN all_free_in_time THEN {equipped} ELSE true END AS equipped
+        FROM reach, service v
+        WHERE filled = reaches - starts_at AND reaches >= starts_at + reach.occupied AND starts_at < %(until)s) r
 )
-"""
+""".format(equipped=EQUIPPED)
 
 
 class Time(NamedTuple):

@@ -2,7 +2,7 @@
 
 from django.db import connection, transaction
 
-from scheduling.locks import lock_slots_of_hold
+from scheduling.locks import lock_slots_of_holds
 from scheduling.models import Hold
 
 
@@ -15,7 +15,7 @@ def advance(hold: Hold, *, seconds: int) -> None:
     """As if the hold had been made so much earlier. Locks as the verbs do."""
     passed = f"interval '{seconds} seconds'"
     with transaction.atomic(), connection.cursor() as cursor:
-        lock_slots_of_hold(hold.pk)
+        lock_slots_of_holds(hold.pk)
         cursor.execute(
             f"UPDATE scheduling_hold SET locked_at = locked_at - {passed}, expires_at = expires_at - {passed}"
             " WHERE id = %s",

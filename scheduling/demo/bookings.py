@@ -12,8 +12,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from patients.models import Patient
-from scheduling.booking import ALPHABET
-from scheduling.locks import database_now, lock_slots
+from scheduling.locks import ALPHABET, database_now, lock_slots
 from scheduling.models import (
     Booking,
     BookingRequest,

@@ -85,6 +85,11 @@ class BookingRequest(models.Model):
     def __str__(self) -> str:
         return f"{self.quantity} × {self.service}"
 
+    @property
+    def is_returnable(self) -> bool:
+        """Whether a session whose booking is cancelled may be planned again."""
+        return self.source == self.Source.CONTRACT and self.closed_at is None
+
 
 class PatternFields(models.Model):
     """A rule (hard) or a wish (soft): "Mondays 9–12 with Dr Lim, two weeks apart".

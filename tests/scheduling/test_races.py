@@ -10,7 +10,7 @@ from django.db import OperationalError, connection, transaction
 
 from clinic_booking.errors import Busy, named
 from clinic_booking.models import Event
-from scheduling import booking, errors, holds, inventory
+from scheduling import booking, errors, holds, inventory, parts
 from scheduling.models import Booking, Hold, ScheduleTemplate, Slot, VisitTicket
 from tests import factories
 from tests.clock import run_out
@@ -430,8 +430,8 @@ def two_at_one_slot(slot, service, monkeypatch):
 
 def test_without_the_lock_both_win(slots, service, monkeypatch):
     """The control: the same two end with two holds on one slot when nobody locks."""
-    unlocked = holds.LOCK_FOR_HOLD.replace("FOR NO KEY UPDATE OF s", "")
-    monkeypatch.setattr(holds, "LOCK_FOR_HOLD", unlocked)
+    unlocked = parts.LOCK_PARTS.replace("FOR NO KEY UPDATE OF s", "")
+    monkeypatch.setattr(parts, "LOCK_PARTS", unlocked)
     assert kinds(two_at_one_slot(slots[0], service, monkeypatch)) == {Hold: 2}
     assert "a live hold has exactly its slots, without a gap" in broken()
     Hold.objects.filter(owner="first").delete()
