@@ -55,6 +55,17 @@ CHECKS: dict[str, str] = {
         GROUP BY h.id HAVING min(s.starts_at) IS DISTINCT FROM h.starts_at
             OR max(s.ends_at) < h.occupied_until
             OR sum(s.ends_at - s.starts_at) <> max(s.ends_at) - min(s.starts_at)""",
+    "what is held together is confirmed together": """
+        SELECT 'hold ' || h.id FROM scheduling_hold h JOIN scheduling_hold l ON l.id = h.lead_id
+        WHERE (h.end_reason = 'confirmed') <> (l.end_reason = 'confirmed')""",
+    "a booking has the equipment it needs": """
+        SELECT 'booking ' || b.reference FROM scheduling_booking b JOIN scheduling_service v ON v.id = b.service_id
+        WHERE b.status IN ('booked', 'arrived') AND v.equipment_kinds <> '{}' AND b.starts_at > now() AND NOT EXISTS (
+            SELECT FROM scheduling_equipmentreservation r WHERE r.booking_id = b.id)""",
+    "equipment is reserved within its units, for what needs it": """
+        SELECT 'reservation ' || r.id FROM scheduling_equipmentreservation r
+        JOIN scheduling_equipment e ON e.id = r.equipment_id LEFT JOIN scheduling_booking b ON b.id = r.booking_id
+        WHERE r.unit > e.units OR b.status IN ('cancelled', 'noshow') OR b.clinic_id <> e.clinic_id""",
     "an ended hold claims nothing": """
         SELECT 'slot ' || s.id FROM scheduling_slot s JOIN scheduling_hold h ON h.id = s.hold_id
         WHERE h.ended_at IS NOT NULL AND s.held_until > clock_timestamp()""",

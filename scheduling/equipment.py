@@ -55,11 +55,11 @@ INSERT INTO scheduling_equipmentreservation (equipment_id, unit, starts_at, ends
 SELECT e.id, u.unit, %(starts_at)s, %(ends_at)s, %(hold)s::uuid, h.expires_at, %(booking)s::bigint
 FROM scheduling_equipment e LEFT JOIN scheduling_hold h ON h.id = %(hold)s::uuid
 CROSS JOIN LATERAL (
-    SELECT unit FROM generate_series(1, e.units) unit
+    SELECT n AS unit FROM generate_series(1, e.units) n
     WHERE NOT EXISTS (
-        SELECT FROM scheduling_equipmentreservation r WHERE r.equipment_id = e.id AND r.unit = unit
+        SELECT FROM scheduling_equipmentreservation r WHERE r.equipment_id = e.id AND r.unit = n
             AND r.starts_at < %(ends_at)s AND r.ends_at > %(starts_at)s)
-    ORDER BY unit LIMIT 1) u
+    ORDER BY n LIMIT 1) u
 WHERE e.id = %(equipment)s
 """
 

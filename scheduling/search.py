@@ -10,16 +10,16 @@ from scheduling.models import Clinic, Service
 
 # A unit of each kind of equipment that the service needs is free from the start for as long as it occupies the station.
 EQUIPPED = """NOT EXISTS (SELECT FROM unnest(v.equipment_kinds) needed WHERE NOT EXISTS (
-    SELECT FROM scheduling_equipment e, generate_series(1, e.units) unit
+    SELECT FROM scheduling_equipment e, generate_series(1, e.units) n
     WHERE e.clinic_id = reach.clinic_id AND e.kind = needed AND NOT EXISTS (
-        SELECT FROM scheduling_equipmentreservation r WHERE r.equipment_id = e.id AND r.unit = unit
+        SELECT FROM scheduling_equipmentreservation r WHERE r.equipment_id = e.id AND r.unit = n
             AND r.starts_at < reach.starts_at + reach.occupied AND r.ends_at > reach.starts_at
             AND (r.held_until IS NULL OR r.held_until > clock_timestamp()))))"""
 
 # One window over a practitioner's slots from a start for as long as the service occupies them: a start is bookable
 # where they join without a gap, reach far enough and are all free. Every search selects from `starts`. A visit that
 # begins before `until` may end after it.
-STARTS = """
+STARTS = f"""
 WITH service AS MATERIALIZED (
     SELECT id, station_kind, equipment_kinds, make_interval(mins => duration_minutes + buffer_minutes) AS occupied
     FROM scheduling_service WHERE id = %(service)s
@@ -44,11 +44,11 @@ WITH service AS MATERIALIZED (
                      RANGE BETWEEN CURRENT ROW AND %(occupied)s::interval - interval '1 microsecond' FOLLOWING)
 ), starts AS (
     SELECT *, all_free AND equipped AS bookable, all_free_in_time AND equipped AS free_in_time FROM (
-        SELECT reach.*, CASE WHEN all_free_in_time THEN {equipped} ELSE true END AS equipped
+        SELECT reach.*, CASE WHEN all_free_in_time THEN {EQUIPPED} ELSE true END AS equipped
         FROM reach, service v
         WHERE filled = reaches - starts_at AND reaches >= starts_at + reach.occupied AND starts_at < %(until)s) r
 )
-""".format(equipped=EQUIPPED)
+"""  # noqa: S608  (a constant)
 
 
 class Time(NamedTuple):

@@ -24,3 +24,7 @@ def advance(hold: Hold, *, seconds: int) -> None:
         cursor.execute(
             f"UPDATE scheduling_slot SET held_until = held_until - {passed} WHERE hold_id = %s", [hold.pk]
         )
+        cursor.execute(
+            f"UPDATE scheduling_equipmentreservation SET held_until = held_until - {passed} WHERE hold_id = %s",
+            [hold.pk],
+        )

@@ -36,7 +36,9 @@ BROKEN = {
         JOIN scheduling_bookingrequest r ON r.id = t.request_id
         WHERE r.patient_id <> b.patient_id OR r.service_id <> b.service_id OR t.status <> CASE b.status
             WHEN 'fulfilled' THEN 'completed' WHEN 'cancelled' THEN 'cancelled' WHEN 'noshow' THEN 'forfeited'
-            ELSE 'scheduled' END""",
+            ELSE 'scheduled' END
+            -- one of a contract may be planned and booked again
+            AND NOT (r.source = 'contract' AND b.status IN ('cancelled', 'noshow'))""",
     "a visit is one day of the patient at the clinic": """
         SELECT b.id FROM scheduling_booking b JOIN scheduling_visitticket t ON t.id = b.visit_id
         JOIN scheduling_clinic c ON c.id = b.clinic_id
@@ -52,8 +54,26 @@ BROKEN = {
         WHERE tstzrange(s.starts_at, s.ends_at) && tstzrange(o.starts_at, o.ends_at)""",
     "one running hold for each owner and patient": """
         SELECT h.id FROM scheduling_hold h JOIN scheduling_hold o
-            ON o.id > h.id AND (o.owner = h.owner OR o.patient_id = h.patient_id)
+            ON o.id > h.id AND o.part = h.part AND o.kind = h.kind AND (o.owner = h.owner OR o.patient_id = h.patient_id)
         WHERE h.ended_at IS NULL AND o.ended_at IS NULL""",
+    "those held together end together": """
+        SELECT h.id FROM scheduling_hold h JOIN scheduling_hold l ON l.id = h.lead_id
+        WHERE h.owner <> l.owner OR (h.expires_at <> l.expires_at AND l.ended_at IS NULL)
+            OR (h.end_reason = 'confirmed') <> (l.end_reason = 'confirmed')""",
+    "equipment is reserved for what needs it": """
+        SELECT c.id FROM (
+            SELECT 'booking ' || b.id AS id, b.id AS booking_id, NULL::uuid AS hold_id, b.service_id
+            FROM scheduling_booking b
+            WHERE b.status IN ('booked', 'arrived', 'fulfilled')
+            UNION ALL SELECT 'hold ' || h.id, NULL, h.id, h.service_id FROM scheduling_hold h
+            WHERE h.ended_at IS NULL AND h.expires_at > clock_timestamp() + interval '1 second') c
+        JOIN scheduling_service v ON v.id = c.service_id
+        WHERE cardinality(v.equipment_kinds) <> (SELECT count(*) FROM scheduling_equipmentreservation r
+            WHERE r.booking_id = c.booking_id OR r.hold_id = c.hold_id)""",
+    "nothing else reserves equipment": """
+        SELECT r.id FROM scheduling_equipmentreservation r JOIN scheduling_equipment e ON e.id = r.equipment_id
+        LEFT JOIN scheduling_booking b ON b.id = r.booking_id LEFT JOIN scheduling_hold h ON h.id = r.hold_id
+        WHERE r.unit > e.units OR b.status IN ('cancelled', 'noshow') OR h.ended_at IS NOT NULL""",
     "each change of a booking has its event": """
         SELECT b.id FROM scheduling_booking b LEFT JOIN clinic_booking_event e ON e.subject = 'booking:' || b.id
         GROUP BY b.id HAVING count(*) FILTER (WHERE e.topic LIKE 'appointment.%') <> b.version
