@@ -3,8 +3,8 @@
 Delivered at least once and in no promised order: every handler is safe to repeat (design §5).
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from django.db import connection
 from procrastinate.contrib.django.django_connector import DjangoConnector
@@ -31,20 +31,41 @@ def subscribe(*topics: str) -> Callable[[Handler], Handler]:
     return register
 
 
-def publish(topic: str, subject: str, data: dict[str, Any], *, clinic_id: int | None = None) -> Event:
-    """Write the event and its jobs. Refuses to run outside a transaction, because it would not be atomic.
+class News(NamedTuple):
+    """One event to be. `data` holds ids and codes, never names or contacts: the stream may leave the system."""
 
-    `data` holds ids and codes, never names or contacts: the stream may leave the system.
+    topic: str
+    subject: str
+    data: dict[str, Any]
+    clinic_id: int | None = None
+
+
+def publish(topic: str, subject: str, data: dict[str, Any], *, clinic_id: int | None = None) -> Event:
+    """As `publish_all`, for one."""
+    return publish_all([News(topic, subject, data, clinic_id)])[0]
+
+
+def publish_all(news: Iterable[News]) -> list[Event]:
+    """Write the events and their jobs, in two statements however many they are.
+
+    Refuses to run outside a transaction, because it would not be atomic.
     """
     from clinic_booking.jobs import deliver
 
     if not connection.in_atomic_block:
         raise RuntimeError("publish() needs the transaction of the change it tells about")
-    event = Event.objects.create(topic=topic, subject=subject, data=data, clinic_id=clinic_id)
-    if names := _subscribers.get(topic):
-        jobs: list[dict[str, JSONValue]] = [{"event_id": event.pk, "subscriber": name} for name in names]
+    events = Event.objects.bulk_create(
+        Event(topic=each.topic, subject=each.subject, data=each.data, clinic_id=each.clinic_id)
+        for each in news
+    )
+    jobs: list[dict[str, JSONValue]] = [
+        {"event_id": event.pk, "subscriber": name}
+        for event in events
+        for name in _subscribers.get(event.topic, ())
+    ]
+    if jobs:
         JobDeferrer(_of_this_transaction, deliver.configure().job).batch_defer(*jobs)
-    return event
+    return events
 
 
 def handler(topic: str, name: str) -> Handler | None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection
 from django.db.models import Model, Q
 
-from clinic_booking.events import publish
+from clinic_booking.events import News, publish, publish_all
 from scheduling import equipment, live
 from scheduling.errors import ChangedMeanwhile, HoldGone, PatientBusy, SessionGone, WrongState
 from scheduling.models import Booking, BookingRequest, Hold, SessionTicket, Slot
@@ -174,5 +174,9 @@ def named_conflicts() -> Iterator[None]:
 
 
 def tell(topic: str, booking: Booking, **more: Any) -> None:
+    publish_all([news_of(topic, booking, **more)])
+
+
+def news_of(topic: str, booking: Booking, **more: Any) -> News:
     data = {"booking": booking.pk, "reference": booking.reference, "version": booking.version} | more
-    publish(topic, f"booking:{booking.pk}", data, clinic_id=booking.clinic_id)
+    return News(topic, f"booking:{booking.pk}", data, booking.clinic_id)

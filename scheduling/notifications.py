@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from clinic_booking.events import subscribe
 from clinic_booking.models import Event, Notification
@@ -36,6 +37,9 @@ def mail_about_visit(event: Event) -> None:
     related = Booking.objects.select_related("clinic", "station", "patient")
     booking = related.get(pk=event.data["booking"])
     kind, subject = KINDS[event.topic]
+    if event.data.get("matched"):
+        # One of several that were planned at once: `mail_about_sessions` tells of all of them.
+        return
     if booking.status == Booking.Status.CANCELLED and kind != "cancelled":
         # Cancelled before this could be sent: that e-mail says all.
         return
@@ -50,6 +54,27 @@ def mail_about_visit(event: Event) -> None:
         subject=str(subject) % when,
         context={"booking": booking, "clinic": booking.clinic, "url": booking_url(booking)},
         attachments=[("visit.ics", ics.calendar_file(booking), ics.CONTENT_TYPE)],
+    )
+
+
+@subscribe("request.matched")
+def mail_about_sessions(event: Event) -> None:
+    """One e-mail for all sessions of a request that got their times together."""
+    related = Booking.objects.live().select_related("clinic", "station", "patient")
+    bookings = list(related.filter(session__in=event.data["sessions"]).order_by("starts_at"))
+    if not bookings:
+        return
+    count = len(bookings)
+    subject = ngettext("Your visit is planned", "Your %(count)s visits are planned", count)
+    mail(
+        event=event,
+        kind="planned",
+        to=bookings[0].patient,
+        subject=subject % {"count": count},
+        context={"visits": [(each, booking_url(each)) for each in bookings]},
+        attachments=[
+            (f"visit-{each.reference}.ics", ics.calendar_file(each), ics.CONTENT_TYPE) for each in bookings
+        ],
     )
 
 

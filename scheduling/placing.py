@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
+from clinic_booking.events import publish_all
 from clinic_booking.models import User
 from scheduling import live
 from scheduling.equipment import Locked, Want, free_of_bookings, lock_equipment, reserve
@@ -18,7 +19,7 @@ from scheduling.errors import (
     SlotPast,
     SlotTaken,
 )
-from scheduling.locks import database_now, end_run_out, new_reference, tell
+from scheduling.locks import database_now, end_run_out, new_reference, news_of
 from scheduling.models import Booking, Service, SessionTicket
 from scheduling.parts import Part, Supply, check_chain, lock_parts
 
@@ -58,7 +59,8 @@ def place_sessions(*, places: Sequence[Place], by: User | None) -> Placed:
     """Book each planned session at the time that begins with its slot; those that fit no more are `lost`.
 
     Joins the caller's transaction and takes its first locks: all slots by pk, then equipment. Publishes
-    `appointment.booked` for each. Sessions of a closed request and of a patient who is elsewhere are lost too.
+    `appointment.booked` for each, with `matched`: the e-mail comes with `request.matched`. Sessions of a closed request
+    and of a patient who is elsewhere are lost too.
     """
     found = SessionTicket.objects.select_related("request__service", "request__patient").in_bulk(
         {place.session_id for place in places}
@@ -162,9 +164,9 @@ def _book(fits: list[Fit], equipment: Locked, placed: Placed, by: User | None) -
     _claim(booked)
     bookings = Booking.objects.select_related("clinic", "service", "practitioner", "station", "session")
     made = bookings.in_bulk([pk for _fit, pk in booked])
-    for _fit, pk in booked:
-        tell("appointment.booked", made[pk], **({"by": by.pk} if by else {}))
-        placed.booked.append(made[pk])
+    placed.booked += [made[pk] for _fit, pk in booked]
+    more = {"matched": True} | ({"by": by.pk} if by else {})
+    publish_all(news_of("appointment.booked", booking, **more) for booking in placed.booked)
 
 
 def _columns(fits: list[Fit]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from django.core import mail
 from django.db import transaction
 from icalendar import Calendar
 
+from clinic_booking.events import publish
 from clinic_booking.models import Event, Notification
-from scheduling.booking import cancel_booking, confirm_hold, move_booking
-from scheduling.notifications import mail_about_visit
+from scheduling.booking import Place, cancel_booking, confirm_hold, move_booking, place_sessions
+from scheduling.notifications import mail_about_sessions, mail_about_visit
 from tests import factories
 
 
@@ -92,3 +93,23 @@ def test_cancelled(booking, booked):
     [message] = mail.outbox
     assert "is cancelled" in message.subject
     assert "METHOD:CANCEL" in message.attachments[0].content
+
+
+def test_sessions_planned_together_are_one_message(slots, service, patient):
+    request = factories.BookingRequestFactory(patient=patient, service=service, source="contract", quantity=2)
+    sessions = [factories.SessionTicketFactory(request=request, number=n) for n in (1, 2)]
+    with transaction.atomic():
+        placed = place_sessions(
+            places=[Place(s.pk, slot.pk) for s, slot in zip(sessions, slots, strict=False)], by=None
+        )
+        data = {"request": request.pk, "sessions": [s.pk for s in sessions], "count": 2}
+        matched = publish("request.matched", f"request:{request.pk}", data)
+    for event in Event.objects.filter(topic="appointment.booked"):
+        mail_about_visit(event)
+    assert not mail.outbox
+    mail_about_sessions(matched)
+    [message] = mail.outbox
+    assert message.subject == "Your 2 visits are planned"
+    assert all(made.reference in message.body for made in placed.booked)
+    assert len(message.attachments) == 2
+    assert "General consultation" not in message.message().as_string()
