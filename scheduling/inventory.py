@@ -102,13 +102,40 @@ def generate(
     return report
 
 
-def _batches(clinic: Clinic, first: dt.date, days: int) -> Iterator[Batch]:
+def regenerate(
+    *, clinic: Clinic, practitioners: Collection[int] | None, first: dt.date, days: int
+) -> tuple[Report, list[SlotSpec]]:
+    """The same for some practitioners (None: all) of a clinic, at once, and what the plans want there now.
+
+    Joins the caller's transaction, which holds the locks of the future slots concerned.
+    """
+    report, wanted = Report(), []
+    for batch in _batches(clinic, first, days, practitioners):
+        specs = list(_wanted(batch))
+        with connection.cursor() as cursor:
+            report.include(_bring_to_plan(cursor, batch, specs))
+        wanted += specs
+    return report, wanted
+
+
+def planned_on(
+    *, clinic: Clinic, practitioners: Collection[int], first: dt.date, days: int
+) -> list[SlotSpec]:
+    """What the plans want there, whatever the slots are."""
+    return [spec for batch in _batches(clinic, first, days, practitioners) for spec in _wanted(batch)]
+
+
+def _batches(
+    clinic: Clinic, first: dt.date, days: int, only: Collection[int] | None = None
+) -> Iterator[Batch]:
     from_, until = clinic.day_bounds(first, days)
     concerned = Practitioner.objects.filter(
         Q(pk__in=clinic.templates.values("practitioner"))
         | Q(pk__in=clinic.exceptions.values("practitioner"))
         | Q(pk__in=clinic.slots.filter(starts_at__gte=from_, starts_at__lt=until).values("practitioner"))
     )
+    if only is not None:
+        concerned = concerned.filter(pk__in=only)
     names = list(concerned.order_by("pk").values_list("pk", "name"))
     for n in range(0, len(names), BATCH_PRACTITIONERS):
         for offset in range(0, days, BATCH_DAYS):
@@ -125,7 +152,7 @@ def wanted(batch: Batch) -> Iterator[SlotSpec]:
     templates = clinic.templates.filter(working).order_by("pk").prefetch_related("breaks")
     exceptions = list(
         ScheduleException.objects.filter(
-            Q(clinic=clinic) | Q(clinic=None), starts_at__lt=until, ends_at__gt=from_
+            Q(clinic=clinic) | Q(clinic=None), starts_at__lt=until, ends_at__gt=from_, withdrawn_at=None
         ).order_by("pk")
     )
     extra = ScheduleException.objects.filter(
@@ -195,9 +222,9 @@ def _holidays(clinic: Clinic, first: dt.date, days: int) -> Collection[dt.date]:
 
 COLUMNS = "clinic_id, practitioner_id, station_id, template_id, exception_id, starts_at, ends_at"
 
+TAKE_TIME = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '120s'"
+
 PREPARE = f"""
-SET LOCAL lock_timeout = '60s';
-SET LOCAL statement_timeout = '120s';
 SELECT pg_advisory_xact_lock({GENERATE_LOCK});
 CREATE TEMP TABLE IF NOT EXISTS wanted_slot (clinic_id bigint, practitioner_id bigint, station_id bigint,
     template_id bigint, exception_id bigint, starts_at timestamptz, ends_at timestamptz) ON COMMIT DELETE ROWS;
@@ -263,32 +290,34 @@ ORDER BY w.starts_at, w.practitioner_id
 
 def _write(batch: Batch, specs: list[SlotSpec], *, dry_run: bool) -> Report:
     """One batch in one transaction. The advisory lock lets only one run write at a time, so that two cannot deadlock."""
-    from_, until = batch.clinic.day_bounds(batch.first, batch.days)
-    report = Report()
     with transaction.atomic(durable=True), connection.cursor() as cursor:
-        _prepare(cursor, specs)
-        params: dict[str, Any] = {
-            "clinic": batch.clinic.pk,
-            "practitioners": list(batch.practitioners),
-            "from": from_,
-            "until": until,
-        }
-        cursor.execute(LOCK_OUTDATED, params)
-        if ids := [row[0] for row in cursor.fetchall()]:
-            cursor.execute(ADOPT, {"ids": ids})
-            cursor.execute(REMOVE, {"ids": ids})
-            report.removed = cursor.rowcount
-            cursor.execute(KEPT, {"ids": ids})
-            report.conflicts += _conflicts("kept", batch, cursor)
-        report.kept = len(report.conflicts)
-        cursor.execute(FORGET_PRESENT)
-        report.unchanged = cursor.rowcount
-        report.added = _add(cursor)
-        if report.added + report.unchanged < len(specs):
-            cursor.execute(BLOCKED)
-            report.conflicts += _conflicts("blocked", batch, cursor)
-        report.blocked = len(report.conflicts) - report.kept
+        for statement in TAKE_TIME.split(";"):
+            cursor.execute(statement)
+        report = _bring_to_plan(cursor, batch, specs)
         transaction.set_rollback(dry_run)
+    return report
+
+
+def _bring_to_plan(cursor: CursorWrapper, batch: Batch, specs: list[SlotSpec]) -> Report:
+    from_, until = batch.clinic.day_bounds(batch.first, batch.days)
+    params: dict[str, Any] = {"clinic": batch.clinic.pk, "practitioners": list(batch.practitioners)}
+    report = Report()
+    _prepare(cursor, specs)
+    cursor.execute(LOCK_OUTDATED, params | {"from": from_, "until": until})
+    if ids := [row[0] for row in cursor.fetchall()]:
+        cursor.execute(ADOPT, {"ids": ids})
+        cursor.execute(REMOVE, {"ids": ids})
+        report.removed = cursor.rowcount
+        cursor.execute(KEPT, {"ids": ids})
+        report.conflicts += _conflicts("kept", batch, cursor)
+    report.kept = len(report.conflicts)
+    cursor.execute(FORGET_PRESENT)
+    report.unchanged = cursor.rowcount
+    report.added = _add(cursor)
+    if report.added + report.unchanged < len(specs):
+        cursor.execute(BLOCKED)
+        report.conflicts += _conflicts("blocked", batch, cursor)
+    report.blocked = len(report.conflicts) - report.kept
     return report
 
 

@@ -163,7 +163,7 @@ def test_concurrent_runs_make_each_slot_once(template, monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_lock_that_is_never_freed_ends_the_run(template, monkeypatch):
     """It waits for a booking that goes on, but not for ever, and says that the work done stays."""
-    monkeypatch.setattr(inventory, "PREPARE", inventory.PREPARE.replace("60s", "50ms"))
+    monkeypatch.setattr(inventory, "TAKE_TIME", inventory.TAKE_TIME.replace("60s", "50ms"))
     with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as rival:
         rival.execute("SELECT pg_advisory_xact_lock(%s)", [inventory.GENERATE_LOCK])
         with pytest.raises(CommandError, match="run it again"):
