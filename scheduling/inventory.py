@@ -109,20 +109,20 @@ def regenerate(
 
     Joins the caller's transaction, which holds the locks of the future slots concerned.
     """
-    report, wanted = Report(), []
+    report, planned = Report(), []
     for batch in _batches(clinic, first, days, practitioners):
-        specs = list(_wanted(batch))
+        specs = list(wanted(batch))
         with connection.cursor() as cursor:
             report.include(_bring_to_plan(cursor, batch, specs))
-        wanted += specs
-    return report, wanted
+        planned += specs
+    return report, planned
 
 
 def planned_on(
     *, clinic: Clinic, practitioners: Collection[int], first: dt.date, days: int
 ) -> list[SlotSpec]:
     """What the plans want there, whatever the slots are."""
-    return [spec for batch in _batches(clinic, first, days, practitioners) for spec in _wanted(batch)]
+    return [spec for batch in _batches(clinic, first, days, practitioners) for spec in wanted(batch)]
 
 
 def _batches(

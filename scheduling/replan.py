@@ -57,8 +57,10 @@ def find_times(
     scope: Scope,
     now: dt.datetime,
     wanted: Mapping[int, tuple[int, dt.datetime]],
+    firm: Collection[int],
 ) -> list[Need]:
-    """A new time for each where there is one. `wanted` are practitioner and start that staff chose, by booking."""
+    """A new time for each where there is one. `wanted` are practitioner and start that were proposed before, by booking;
+    those of the `firm` ones were chosen by staff and come first."""
     needs = [Need(booking) for booking in sorted(bookings, key=lambda b: (b.starts_at, b.pk))]
     clinics = {clinic.pk: clinic for clinic in Clinic.objects.filter(is_active=True)}
     visits = _shared_visits(bookings)
@@ -68,7 +70,7 @@ def find_times(
             for need in movable:
                 need.candidates = _ranked(need, found, visits, wanted.get(need.booking.pk))
     table = Table(needs)
-    for need in needs:
+    for need in sorted(needs, key=lambda need: need.booking.pk not in firm):
         table.place(need)
     return needs
 
@@ -209,7 +211,8 @@ class Table:
     def _fits(self, need: Need, candidate: Candidate) -> bool:
         booking, ends_at = need.booking, candidate.starts_at + need.length
         if any(
-            start < ends_at and candidate.starts_at < end for start, end in self.patients[booking.patient_id]
+            pk != booking.pk and start < ends_at and candidate.starts_at < end
+            for pk, start, end in self.patients[booking.patient_id]
         ):
             return False
         if not all(self._has_unit(kind, candidate) for kind in booking.service.equipment_kinds):
@@ -235,7 +238,9 @@ class Table:
         booking = need.booking
         need.chosen = candidate
         self.taken |= dict.fromkeys(candidate.covers, need)
-        self.patients[booking.patient_id].append((candidate.starts_at, candidate.starts_at + need.length))
+        self.patients[booking.patient_id].append(
+            (booking.pk, candidate.starts_at, candidate.starts_at + need.length)
+        )
         self.days[booking.session.request_id][booking.session_id] = candidate.day
         for kind in booking.service.equipment_kinds:
             use = (-booking.pk, candidate.starts_at, candidate.occupied_until)
@@ -246,17 +251,24 @@ class Table:
         assert candidate
         for slot in candidate.covers:
             del self.taken[slot]
-        self.patients[booking.patient_id].remove((candidate.starts_at, candidate.starts_at + need.length))
+        self.patients[booking.patient_id].remove(
+            (booking.pk, candidate.starts_at, candidate.starts_at + need.length)
+        )
         for kind in booking.service.equipment_kinds:
             use = (-booking.pk, candidate.starts_at, candidate.occupied_until)
             self.used[candidate.clinic.pk, kind].remove(use)
-        self.days[booking.session.request_id][booking.session_id] = booking.clinic.local_date(booking.starts_at)
+        self.days[booking.session.request_id][booking.session_id] = booking.clinic.local_date(
+            booking.starts_at
+        )
         need.chosen = None
 
 
-def _patients_times(needs: Collection[Need]) -> dict[int, list[tuple[dt.datetime, dt.datetime]]]:
-    """All their other visits, and the old times of those that are moved: until all are moved these are taken."""
-    times: dict[int, list[tuple[dt.datetime, dt.datetime]]] = defaultdict(list)
+Visits = dict[int, list[tuple[int, dt.datetime, dt.datetime]]]
+
+
+def _patients_times(needs: Collection[Need]) -> Visits:
+    """All visits of the patients. The old time of one that is moved is not for another: it may be left open."""
+    times: Visits = defaultdict(list)
     if not needs:
         return times
     first = min(need.booking.starts_at for need in needs) - ACCEPTABLE
@@ -264,8 +276,8 @@ def _patients_times(needs: Collection[Need]) -> dict[int, list[tuple[dt.datetime
     visits = Booking.objects.live().filter(
         patient__in={need.booking.patient_id for need in needs}, starts_at__gte=first, starts_at__lt=until
     )
-    for patient_id, starts_at, ends_at in visits.values_list("patient", "starts_at", "ends_at"):
-        times[patient_id].append((starts_at, ends_at))
+    for patient_id, pk, starts_at, ends_at in visits.values_list("patient", "pk", "starts_at", "ends_at"):
+        times[patient_id].append((pk, starts_at, ends_at))
     return times
 
 

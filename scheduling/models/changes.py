@@ -1,6 +1,7 @@
 """A change of supply before it is made: what it adds and removes, and each booking it hits with a new time for it."""
 
-from typing import Any, Self
+import datetime as dt
+from typing import Self
 
 from django.conf import settings
 from django.db import models
@@ -147,9 +148,9 @@ class ChangeProposal(models.Model):
         return f"{self.booking} · {self.get_decision_display()}"
 
     @property
-    def target(self) -> tuple[Any, ...] | None:
+    def target(self) -> tuple[int, dt.datetime] | None:
         """Who and when: a slot of the plan may not exist before it is applied."""
-        return (self.practitioner_id, self.starts_at) if self.starts_at else None
+        return (self.practitioner_id, self.starts_at) if self.starts_at and self.practitioner_id else None
 
     @property
     def is_current(self) -> bool:
