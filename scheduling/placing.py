@@ -73,9 +73,11 @@ def place_sessions(*, places: Sequence[Place], by: User | None) -> Placed:
     for slot in locked:
         for number in slot.wanted_by:
             by_part.setdefault(number, []).append(slot)
-    now, taken, fits = database_now(), set[int](), []
+    now, taken, fits = database_now(), set[int](), list[Fit]()
     for number, place in enumerate(known):
         try:
+            if place.session_id in {fit.session.pk for fit in fits}:
+                raise SessionGone
             fit = _fit(found[place.session_id], place, number, by_part.get(number, []), now, taken)
         except BookingError as error:
             placed.lost.append((place.session_id, error))

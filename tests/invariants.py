@@ -54,7 +54,8 @@ BROKEN = {
         WHERE tstzrange(s.starts_at, s.ends_at) && tstzrange(o.starts_at, o.ends_at)""",
     "one running hold for each owner and patient": """
         SELECT h.id FROM scheduling_hold h JOIN scheduling_hold o
-            ON o.id > h.id AND o.part = h.part AND o.kind = h.kind AND (o.owner = h.owner OR o.patient_id = h.patient_id)
+            ON o.id > h.id AND o.part = h.part AND (o.owner = h.owner
+                OR (o.patient_id = h.patient_id AND (o.kind, h.kind) = ('checkout', 'checkout')))
         WHERE h.ended_at IS NULL AND o.ended_at IS NULL""",
     "those held together end together": """
         SELECT h.id FROM scheduling_hold h JOIN scheduling_hold l ON l.id = h.lead_id

@@ -1,4 +1,4 @@
-"""Every verb locks before it writes, in the order of docs/locking.md: slots by pk, holds, bookings."""
+"""Every verb locks before it writes, in the order of docs/locking.md: slots by pk, equipment, holds, bookings."""
 
 import datetime as dt
 import re
@@ -7,16 +7,18 @@ import pytest
 from django.db import connection, transaction
 
 from scheduling import booking, inventory
-from scheduling.models import Slot
+from scheduling.models import Hold, Slot
 from tests import factories
 from tests.clock import run_out
 
 pytestmark = pytest.mark.django_db
 
-ORDER = ["scheduling_slot", "scheduling_hold", "scheduling_booking"]
+ORDER = ["scheduling_slot", "scheduling_equipment", "scheduling_hold", "scheduling_booking"]
 LOCK = re.compile(r"\bFOR (?:NO KEY )?UPDATE\b")
 LOCKED = re.compile(r'UPDATE OF "?(\w+)|FROM "(\w+)"')
-WRITTEN = re.compile(r'(?:UPDATE|INSERT INTO|DELETE FROM) "?(scheduling_(?:slot|hold|booking))\b')
+WRITTEN = re.compile(
+    r'(?:UPDATE|INSERT INTO|DELETE FROM) "?(scheduling_(?:slot|hold|booking|equipmentreservation))\b'
+)
 
 
 def transactions(verb):
@@ -101,7 +103,7 @@ def test_renewal_release_and_sweep(hold):
         booking.expire_holds,
     ):
         found = [check(statements) for statements in transactions(verb)]
-        assert found[0][:2] == ORDER[:2]
+        assert found[0][:2] == ["scheduling_slot", "scheduling_hold"]
 
 
 def test_late_confirmation_that_inherits(hold, patient, service, practitioner):
@@ -118,7 +120,55 @@ def test_move_that_inherits(hold, made, slots):
     (statements,) = transactions(
         joined(booking.move_booking, booking_id=made.pk, slot_id=slots[3].pk, by=None)
     )
+    assert check(statements) == ["scheduling_slot", "scheduling_hold", "scheduling_booking"]
+
+
+@pytest.fixture
+def laser(clinic, practitioner):
+    factories.EquipmentFactory(clinic=clinic, kind="laser-head")
+    return factories.ServiceFactory(equipment_kinds=["laser-head"], practitioners=[practitioner])
+
+
+def test_hold_of_two_with_equipment(hold, slots, service, laser):
+    run_out(hold(0, "lapsed"))
+    parts = [booking.Part(slots[0].pk, service.pk), booking.Part(slots[2].pk, laser.pk)]
+    (statements,) = transactions(lambda: booking.hold_together(parts=parts, owner="me"))
+    assert check(statements) == ["scheduling_slot", "scheduling_equipment", "scheduling_hold"]
+
+
+def test_late_confirmation_with_equipment(hold, patient, laser):
+    mine = hold(0, "me", laser)
+    run_out(mine)
+    (statements,) = transactions(joined(booking.confirm_hold, hold_id=mine.pk, patient=patient, late=True))
+    assert check(statements) == ["scheduling_slot", "scheduling_equipment", "scheduling_hold"]
+
+
+def test_moves_with_equipment(hold, patient, slots, laser):
+    run_out(hold(4, "lapsed"))
+    held = [hold(n, f"owner-{n}", laser) for n in (0, 1)]
+    with transaction.atomic():
+        made = [booking.confirm_hold(hold_id=each.pk, patient=patient) for each in held]
+    moves = [booking.Move(made[0].pk, slots[1].pk), booking.Move(made[1].pk, slots[4].pk)]
+    (statements,) = transactions(joined(booking.move_bookings, moves=moves, by=None))
     assert check(statements) == ORDER
+
+
+def test_placing_with_equipment(hold, patient, slots, laser):
+    run_out(hold(0, "lapsed"))
+    session = factories.SessionTicketFactory(request__patient=patient, request__service=laser)
+    places = [booking.Place(session.pk, slots[0].pk)]
+    (statements,) = transactions(joined(booking.place_sessions, places=places, by=None))
+    assert check(statements) == ["scheduling_slot", "scheduling_equipment", "scheduling_hold"]
+
+
+def test_offer_and_its_acceptance(slots, patient, service):
+    session = factories.SessionTicketFactory(request__patient=patient, request__service=service)
+    offered = {"slot_id": slots[0].pk, "session_id": session.pk, "patient": patient, "seconds": 3600}
+    (statements,) = transactions(joined(booking.hold_offer, **offered))
+    assert check(statements) == ["scheduling_slot"]
+    offer = Hold.objects.get()
+    (statements,) = transactions(lambda: booking.take_offer(hold_id=offer.pk, owner="me"))
+    assert check(statements) == ["scheduling_slot", "scheduling_hold", "scheduling_hold"]
 
 
 @pytest.mark.parametrize("verb", [booking.check_in, booking.complete, booking.no_show])
