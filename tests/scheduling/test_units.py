@@ -146,7 +146,7 @@ class Desk:
 def test_whatever_is_done_to_several_keeps_every_promise():
     desk = Desk()
 
-    @settings(max_examples=20, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=50, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
     @given(st.lists(acts, min_size=4, max_size=12))
     def run(sequence):
         desk.clear()
