@@ -5,6 +5,7 @@ import datetime as dt
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from billing.locks import lock
 from billing.models import Bill, BillLine, BillSeries, Payment
@@ -27,7 +28,9 @@ def gst_within(total_cents: int, basis_points: int) -> int:
 def keep_bill(booking_id: int) -> Bill:
     """Issue the bill unless it exists, and bring its status to that of payment and booking. Safe to repeat."""
     with transaction.atomic(durable=True):
-        booking = Booking.objects.select_related("clinic__legal_entity", "service").get(pk=booking_id)
+        booking = Booking.objects.select_related("clinic__legal_entity", "service", "session__request").get(
+            pk=booking_id
+        )
         # The payment's lock, then the series': what is read below cannot change until the bill says it.
         paid_by = Payment.objects.filter(hold__booking=booking).values_list("pk", flat=True).first()
         payment = lock(paid_by) if paid_by else None
@@ -43,7 +46,7 @@ def keep_bill(booking_id: int) -> Bill:
 
 def _issue(booking: Booking) -> Bill:
     entity = booking.clinic.legal_entity
-    series, _created = BillSeries.objects.get_or_create(legal_entity=entity)
+    series, _is_new = BillSeries.objects.get_or_create(legal_entity=entity)
     series = BillSeries.objects.select_for_update(no_key=True).get(pk=series.pk)
     if bill := Bill.objects.filter(booking=booking).first():
         return bill
@@ -65,11 +68,19 @@ def _issue(booking: Booking) -> Bill:
         gst_basis_points=basis_points,
     )
     BillLine.objects.create(
-        bill=bill, position=1, description=booking.service.name, amount_cents=booking.price_cents
+        bill=bill, position=1, description=line_text(booking), amount_cents=booking.price_cents
     )
     data = {"bill": bill.pk, "booking": booking.pk, "total_cents": bill.total_cents}
     publish("bill.issued", f"bill:{bill.pk}", data, clinic_id=booking.clinic_id)
     return bill
+
+
+def line_text(booking: Booking) -> str:
+    request = booking.session.request
+    if not request.is_prepaid:
+        return booking.service.name
+    which = {"number": booking.session.number, "quantity": request.quantity}
+    return f"{booking.service.name}: " + _("session %(number)d of %(quantity)d, prepaid") % which
 
 
 def _status(booking: Booking, payment: Payment | None, bill: Bill) -> str:

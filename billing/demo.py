@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from billing.bills import gst_basis_points, gst_within
+from billing.bills import gst_basis_points, gst_within, line_text
 from billing.models import Bill, BillLine, BillSeries
 from scheduling.models import Booking, Clinic, LegalEntity
 
@@ -26,13 +26,13 @@ def _bill_entity(entity: LegalEntity) -> int:
         series.refresh_from_db()
         bookings = list(
             Booking.objects.filter(clinic__legal_entity=entity, hold=None, bill=None)
-            .select_related("clinic", "service")
+            .select_related("clinic", "service", "session__request")
             .order_by("created_at", "pk")
         )
         numbered = enumerate(bookings, series.last_number + 1)
         bills = Bill.objects.bulk_create(_bill(entity, booking, number) for number, booking in numbered)
         BillLine.objects.bulk_create(
-            BillLine(bill=b, position=1, description=b.booking.service.name, amount_cents=b.total_cents)
+            BillLine(bill=b, position=1, description=line_text(b.booking), amount_cents=b.total_cents)
             for b in bills
         )
         series.last_number += len(bills)

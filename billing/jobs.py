@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
-from billing import bills, payments, reconcile, refunds, webhooks
+from billing import bills, contracts, payments, reconcile, refunds, webhooks
 from billing.gateway import PaymentProviderDown
 from billing.models import Payment
 from clinic_booking.events import subscribe
@@ -86,3 +86,14 @@ def mail_about_lost_time(event: Event) -> None:
             "url": f"{settings.SITE_URL}{reverse('book')}?service={hold.service.slug}",
         },
     )
+
+
+@subscribe("contract.confirmed")
+def plan_confirmed(event: Event) -> None:
+    """What the process that confirmed it could not do any more."""
+    contracts.plan_contract(contract_id=event.data["contract"], by=None, untried=True)
+
+
+@subscribe("appointment.fulfilled", "appointment.noshow", "appointment.cancelled")
+def complete_contract(event: Event) -> None:
+    contracts.complete_if_done(booking_id=event.data["booking"])

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from billing.gateway import Gateway, Intent, gateway
-from billing.models import Payment
+from billing.models import Contract, Payment
 from clinic_booking.events import publish
 
 # The provider forgets idempotency keys after 24 hours: later, look before repeating.
@@ -78,3 +78,9 @@ def is_live_mode() -> bool:
 def flag(payment: Payment, problem: str) -> None:
     logger.error("payment needs a person", extra={"payment": str(payment.pk), "problem": problem})
     Payment.objects.filter(pk=payment.pk).update(problem=problem[:60])
+
+
+def lock_contract(contract_id: int) -> Contract:
+    """The last lock of a transaction: what books or frees slots for a contract comes before."""
+    locked = Contract.objects.select_for_update(of=("self",), no_key=True).select_related("clinic", "patient")
+    return locked.get(pk=contract_id)

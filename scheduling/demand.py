@@ -49,8 +49,8 @@ class RequestClosed(BookingError):
 class Policies(NamedTuple):
     """What becomes of a session after a late cancel or a no-show."""
 
-    late_cancel: Policy = Policy.FORFEIT
-    no_show: Policy = Policy.FORFEIT
+    late_cancel: str = Policy.FORFEIT
+    no_show: str = Policy.FORFEIT
 
 
 def request_sessions(

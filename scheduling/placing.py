@@ -118,6 +118,8 @@ WITH fit AS MATERIALIZED (
     FROM fit JOIN scheduling_sessionticket t ON t.id = fit.session_id
         JOIN scheduling_bookingrequest r ON r.id = t.request_id JOIN scheduling_service v ON v.id = r.service_id
     WHERE t.status = 'planned' AND r.closed_at IS NULL
+    -- Or a request that is being closed would find the session planned, and this one not see it cancelled.
+    ORDER BY t.id FOR NO KEY UPDATE OF t
 ), visit AS (
     INSERT INTO scheduling_visitticket (patient_id, clinic_id, date)
     SELECT DISTINCT patient_id, clinic_id, day FROM open ORDER BY 1, 2, 3

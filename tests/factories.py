@@ -6,9 +6,11 @@ import factory
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
+from billing.models import Contract, ContractLine, ContractPattern
 from clinic_booking.models import User
 from patients.models import Consent, Patient
 from scheduling import models
+from scheduling.demand import store_patterns
 from scheduling.models.bookings import HOLD_SECONDS
 
 PASSWORD = "correct-horse-battery"
@@ -410,3 +412,41 @@ def _claim(slots: list[models.Slot], **claim: object) -> None:
     models.Slot.objects.filter(pk__in=[slot.pk for slot in slots]).update(**claim)
     for slot in slots:
         slot.refresh_from_db()
+
+
+# -- Contracts -----------------------------------------------------------------------------------
+
+
+class ContractFactory(DjangoModelFactory):
+    """A draft. `lines=[{…}]` gives it lines."""
+
+    class Meta:
+        model = Contract
+        skip_postgeneration_save = True
+
+    reference = factory.Sequence(lambda n: f"C-2026-{n + 1000}")
+    patient = factory.SubFactory(PatientFactory)
+    clinic = factory.SubFactory(ClinicFactory)
+
+    @factory.post_generation
+    def lines(self, create, extracted, **kwargs):
+        for values in extracted or []:
+            ContractLineFactory(contract=self, **values)
+
+
+class ContractLineFactory(DjangoModelFactory):
+    class Meta:
+        model = ContractLine
+        skip_postgeneration_save = True
+
+    contract = factory.SubFactory(ContractFactory)
+    position = factory.LazyAttribute(lambda line: line.contract.lines.count() + 1)
+    service = factory.SubFactory(ServiceFactory)
+    quantity = 6
+    price_cents = 20000
+    valid_from = factory.LazyFunction(timezone.localdate)
+    valid_until = factory.LazyAttribute(lambda line: line.valid_from + dt.timedelta(180))
+
+    @factory.post_generation
+    def patterns(self, create, extracted, **kwargs):
+        store_patterns(ContractPattern, extracted or [], line=self)

@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 APPS = ["clinic_booking", "patients", "scheduling", "billing"]  # each imports only from those before it
 PUTS_TOGETHER = {"clinic_booking/asgi.py", "clinic_booking/wsgi.py", "clinic_booking/urls.py"}
 MAY_LOCK = {
-    *(f"scheduling/{name}.py" for name in ("locks", "equipment", "parts", "holds", "inventory", "changes")),
+    *(
+        f"scheduling/{name}.py"
+        for name in ("locks", "equipment", "parts", "holds", "placing", "inventory", "changes")
+    ),
     "billing/locks.py",
     "billing/bills.py",
 }
