@@ -1,10 +1,27 @@
-from django.urls import path
+from django.urls import include, path
 
-from billing import views, webhooks
+from billing import contract_views, views, webhooks
+
+contracts = [
+    path("", contract_views.index, name="contracts"),
+    path("new/", contract_views.new, name="contract_new"),
+    path("<slug:reference>/", contract_views.show, name="contract"),
+    path("<slug:reference>/details/", contract_views.details, name="contract_details"),
+    path("<slug:reference>/lines/new/", contract_views.line, name="contract_line_new"),
+    path("<slug:reference>/lines/<int:line_id>/", contract_views.line, name="contract_line"),
+    path(
+        "<slug:reference>/lines/<int:line_id>/removal/", contract_views.removal, name="contract_line_removal"
+    ),
+    path("<slug:reference>/lines/<int:line_id>/rules/", contract_views.rules, name="contract_rules"),
+    path("<slug:reference>/confirmation/", contract_views.confirmation, name="contract_confirmation"),
+    path("<slug:reference>/planning/", contract_views.planning, name="contract_planning"),
+    path("<slug:reference>/cancellation/", contract_views.cancellation, name="contract_cancellation"),
+]
 
 urlpatterns = [
     path("checkout/<uuid:hold_id>/", views.checkout, name="checkout"),
     path("checkout/<uuid:hold_id>/payment/", views.pay, name="checkout_payment"),
     path("checkout/<uuid:hold_id>/status/", views.status, name="checkout_status"),
     path("stripe/webhook/", webhooks.receive, name="stripe_webhook"),
+    path("desk/<slug:clinic>/contracts/", include(contracts)),
 ]

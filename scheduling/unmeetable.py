@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 from clinic_booking.templatetags.page import place
 from scheduling.availability import SlotSpec
 from scheduling.fit import Pattern, Rules, Time
-from scheduling.inventory import Batch, wanted
+from scheduling.inventory import planned_on
 from scheduling.models import Clinic, Practitioner, Service, Slot
 from scheduling.models.demand import MAX_SESSIONS
 
@@ -176,7 +176,8 @@ def possible_hours(*, service: Service, span: Span, clinics: Sequence[Clinic]) -
     supply: Supply = defaultdict(set)
     for clinic in clinics:
         rooms = set(clinic.stations.filter(kind=service.station_kind).values_list("pk", flat=True))
-        planned = [s for s in wanted(Batch(clinic, people, span.first, days)) if s.station_id in rooms]
+        plans = planned_on(clinic=clinic, practitioners=people, first=span.first, days=days)
+        planned = [spec for spec in plans if spec.station_id in rooms]
         planned += _by_hand(clinic, people, rooms, span.first, days)
         for starts_at, practitioner_id in _starts(planned, service.occupied):
             start = starts_at.astimezone(clinic.zone)

@@ -1,0 +1,107 @@
+"""How the sessions of a course are shown, to staff and to its patient; and what the patient may do with them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from clinic_booking.models import User
+from scheduling import matching
+from scheduling.models import Booking, BookingRequest, SessionTicket
+
+
+@dataclass(frozen=True)
+class Row:
+    session: SessionTicket
+    booking: Booking | None
+
+    @property
+    def is_planned(self) -> bool:
+        return self.session.status == SessionTicket.Status.PLANNED
+
+
+@dataclass(frozen=True)
+class Course:
+    """A request with its sessions in order of their time; those without one come last."""
+
+    request: BookingRequest
+    rows: list[Row]
+
+    @property
+    def done(self) -> int:
+        return sum(row.session.status == SessionTicket.Status.COMPLETED for row in self.rows)
+
+    @property
+    def placed(self) -> int:
+        return sum(row.booking is not None for row in self.rows)
+
+    @property
+    def unplaced(self) -> list[Row]:
+        return [row for row in self.rows if row.is_planned]
+
+    @property
+    def next(self) -> Booking | None:
+        scheduled = (r.booking for r in self.rows if r.session.status == SessionTicket.Status.SCHEDULED)
+        return next((booking for booking in scheduled if booking), None)
+
+
+def courses(requests: Iterable[BookingRequest]) -> list[Course]:
+    """Three queries, however many requests."""
+    requests = list(requests)
+    related = ("clinic", "practitioner", "station", "service")
+    bookings = Booking.objects.live().filter(session__request__in=requests).select_related(*related)
+    by_session = {booking.session_id: booking for booking in bookings}
+    rows: dict[int, list[Row]] = {request.pk: [] for request in requests}
+    for session in SessionTicket.objects.filter(request__in=requests).order_by("number"):
+        rows[session.request_id].append(Row(session, by_session.get(session.pk)))
+    return [Course(request, sorted(rows[request.pk], key=_order)) for request in requests]
+
+
+def _order(row: Row) -> tuple[bool, object, int]:
+    return (False, row.booking.starts_at, 0) if row.booking else (True, 0, row.session.number)
+
+
+# -- The patient's own ---------------------------------------------------------------------------
+
+
+def own_requests(user: User) -> QuerySet[BookingRequest]:
+    """What the patient has bought and is still being delivered."""
+    wanted = [SessionTicket.Status.PLANNED, SessionTicket.Status.SCHEDULED]
+    mine = BookingRequest.objects.filter(
+        Q(sessions__status__in=wanted), patient__user=user, source=BookingRequest.Source.CONTRACT
+    )
+    return mine.select_related("service").distinct().order_by("pk")
+
+
+@login_required
+@require_POST
+def planning(request: HttpRequest, request_id: int) -> HttpResponse:
+    """Find a time for each session that has none."""
+    assert isinstance(request.user, User)
+    course = get_object_or_404(own_requests(request.user), pk=request_id, closed_at=None)
+    result = matching.autofill(request_id=course.pk, by=request.user)
+    say_planned(request, result.placed, result.unplaced)
+    return redirect(f"{reverse('me')}#course-{course.pk}")
+
+
+def say_planned(request: HttpRequest, placed: Sequence[Booking], unplaced: Sequence[SessionTicket]) -> None:
+    if placed:
+        text = ngettext("%(n)d session has a time now.", "%(n)d sessions have a time now.", len(placed))
+        messages.success(request, text % {"n": len(placed)})
+    if unplaced:
+        text = ngettext(
+            "No time could be found for %(n)d session: see why below.",
+            "No time could be found for %(n)d sessions: see why below.",
+            len(unplaced),
+        )
+        messages.warning(request, text % {"n": len(unplaced)})
+    if not placed and not unplaced:
+        messages.info(request, _("Every session has a time already."))
