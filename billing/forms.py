@@ -3,12 +3,12 @@
 import re
 from typing import Any
 
-import phonenumbers
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-PHONE_REGION = "SG"
+from patients.phones import e164
+
 # 13 to 19 digits, by single spaces or dashes at most, not part of a longer word.
 DIGITS = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w.])", re.ASCII)
 # Issuers' prefixes with their lengths: Visa, Mastercard, Amex, Diners, Discover, JCB, UnionPay.
@@ -74,13 +74,10 @@ class DetailsForm(forms.Form):
         super().__init__(data, **options)
 
     def clean_phone(self) -> str:
-        try:
-            number = phonenumbers.parse(self.cleaned_data["phone"], PHONE_REGION)
-        except phonenumbers.NumberParseException:
-            number = None
-        if number is None or not phonenumbers.is_valid_number(number):
+        number = e164(self.cleaned_data["phone"])
+        if number is None:
             raise ValidationError(_("Please enter a phone number such as 9123 4567."), code="invalid")
-        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        return number
 
     def clean(self) -> dict[str, Any]:
         if self.card_number_given:

@@ -7,6 +7,10 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.errors import NamedError
+from clinic_booking.models import User
+from patients.models import Consent, Patient
+from patients.phones import e164
+from patients.privacy import NOTICE_VERSION
 from scheduling.models import Clinic, Service
 
 MAX_ID = 2**63 - 1
@@ -93,3 +97,48 @@ class SpanForm(forms.Form):
                 _("Ask for 1 to %(days)s days, in order."), params={"days": MAX_DATASET_DAYS}
             )
         return self.cleaned_data
+
+
+class VisitorForm(forms.Form):
+    """Who comes, asked at the desk: nothing more of a patient who is known."""
+
+    name = forms.CharField(label=_("Full name"), max_length=120)
+    phone = forms.CharField(
+        label=_("Mobile phone"), max_length=30, widget=forms.TextInput(attrs={"type": "tel"})
+    )
+    email = forms.EmailField(label=_("E-mail"), max_length=254, required=False)
+    consent = forms.BooleanField(
+        label=_("The patient agrees that the clinic uses these details for booking and care."),
+        error_messages={"required": _("The patient must agree first.")},
+    )
+    note = forms.CharField(
+        label=_("Note for the clinic"),
+        max_length=300,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def __init__(self, data: Any = None, *, known: Patient | None = None) -> None:
+        super().__init__(data)
+        if known:
+            for name in ("name", "phone", "email", "consent"):
+                del self.fields[name]
+
+    def clean_phone(self) -> str:
+        number = e164(self.cleaned_data["phone"])
+        if number is None:
+            raise ValidationError(_("Please enter a phone number such as 9123 4567."), code="invalid")
+        return number
+
+    def new_patient(self, *, by: User) -> Patient:
+        contacts = {name: self.cleaned_data[name] for name in ("name", "phone", "email")}
+        patient = Patient.objects.create(**contacts)
+        Consent.objects.create(
+            patient=patient,
+            purpose=Consent.Purpose.CARE_AND_BOOKING,
+            is_given=True,
+            notice_version=NOTICE_VERSION,
+            channel="desk",
+            actor=by,
+        )
+        return patient

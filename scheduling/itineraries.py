@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from scheduling.models import Clinic, Service
 from scheduling.search import Start
+from scheduling.stops import Walks, walk_minutes
 
 TRAVEL = dt.timedelta(minutes=60)  # from clinic to clinic; nobody has measured it
 NO_WAIT = dt.timedelta(0)
@@ -64,15 +65,13 @@ class Wish:
 @dataclass(frozen=True)
 class Places:
     clinics: Mapping[int, Clinic]
-    walks: Mapping[tuple[int, int], int] = field(default_factory=dict)  # minutes; the lower station first
+    walks: Walks = field(default_factory=dict)  # minutes; the lower station first
 
     def way(self, here: Start, there: Start) -> dt.timedelta:
-        if here.station_id == there.station_id:
-            return NO_WAIT
         if here.clinic_id != there.clinic_id:
             return TRAVEL
-        pair = min(here.station_id, there.station_id), max(here.station_id, there.station_id)
-        return dt.timedelta(minutes=self.walks.get(pair, self.clinics[here.clinic_id].walking_minutes))
+        clinic = self.clinics[here.clinic_id]
+        return dt.timedelta(minutes=walk_minutes(here.station_id, there.station_id, clinic, self.walks))
 
 
 class Stop(NamedTuple):

@@ -2,8 +2,9 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from django.utils.dates import WEEKDAYS
 from django.utils.formats import date_format
@@ -25,7 +26,8 @@ from scheduling.itineraries import (
     longest,
     visits,
 )
-from scheduling.models import Booking, Clinic, Practitioner, WalkingTime
+from scheduling.models import Booking, Clinic, Practitioner, Station, WalkingTime
+from scheduling.stops import Proposed, Shown, in_order
 
 BEST = 10
 A_DAY = 3  # proposals at most that begin on one day, while there are others
@@ -40,8 +42,7 @@ class Proposal:
 
     course: Course
     reasons: list[str]
-    clinics: Mapping[int, Clinic]
-    names: Mapping[int, Practitioner]
+    shown: list[Shown]
 
     @property
     def parts(self) -> list[str]:
@@ -52,31 +53,25 @@ class Proposal:
         return [stop for visit in self.course for stop in visit.stops]
 
     @property
+    def first(self) -> Proposed:
+        proposed: Proposed = self.shown[0].of
+        return proposed
+
+    @property
+    def is_dated(self) -> bool:
+        """On more than one day."""
+        return len({stop.day for stop in self.stops}) > 1
+
+    @property
     def price_cents(self) -> int:
         return sum(stop.service.price_cents for stop in self.stops)
 
     @property
     def minutes(self) -> int:
         """From the first stop of each day to its last, waiting included."""
-        return minutes(sum((visit.ends_at - visit.starts_at for visit in self.course), NO_WAIT))
-
-    @property
-    def visits(self) -> list[list[dict[str, object]]]:
-        """For the page: of each visit the stops, with where and who, and the minutes until the next one."""
-        return [list(self._shown(visit)) for visit in self.course]
-
-    def _shown(self, visit: Visit) -> Iterator[dict[str, object]]:
-        for stop, following in zip(visit.stops, [*visit.stops[1:], None], strict=True):
-            same_day = following is not None and following.day == stop.day
-            yield {
-                "service": stop.service,
-                "starts_at": stop.starts_at,
-                "ends_at": stop.ends_at,
-                "clinic": self.clinics[stop.start.clinic_id],
-                "practitioner": self.names[stop.start.practitioner_id],
-                "wait": minutes(following.starts_at - stop.ends_at) if following and same_day else None,
-                "moves": same_day and following and following.start.clinic_id != stop.start.clinic_id,
-            }
+        days = groupby(self.stops, key=lambda stop: stop.day)
+        spans = [(stops[0].starts_at, stops[-1].ends_at) for _, each in days if (stops := list(each))]
+        return minutes(sum((until - since for since, until in spans), NO_WAIT))
 
 
 @dataclass(frozen=True)
@@ -100,11 +95,21 @@ def propose(
     best = _best(wish, fitting)
     if not best:
         return Answer([], list(_blocks(wish, found, places, busy, clinics)))
-    people = {stop.start.practitioner_id for course in best for visit in course for stop in visit.stops}
-    names = Practitioner.objects.in_bulk(people)
-    return Answer(
-        [Proposal(course, reasons(course, best, wish), places.clinics, names) for course in best], []
-    )
+    shown = _shown(best, places)
+    return Answer([Proposal(each, reasons(each, best, wish), shown(each)) for each in best], [])
+
+
+def _shown(best: Sequence[Course], places: Places) -> Callable[[Course], list[Shown]]:
+    starts = [stop.start for course in best for visit in course for stop in visit.stops]
+    people = Practitioner.objects.in_bulk({start.practitioner_id for start in starts})
+    stations = Station.objects.in_bulk({start.station_id for start in starts})
+
+    def proposed(stop: Stop) -> Proposed:
+        start = stop.start
+        who, where = people[start.practitioner_id], places.clinics[start.clinic_id]
+        return Proposed(stop.service, who, where, stations[start.station_id], stop.starts_at, stop.ends_at)
+
+    return lambda course: in_order((proposed(s) for visit in course for s in visit.stops), places.walks)
 
 
 def _places(clinics: Sequence[Clinic]) -> Places:

@@ -2,7 +2,7 @@ from django.urls import path
 from django.views.generic import TemplateView
 
 from patients.privacy import NOTICE_VERSION
-from scheduling import desk, views, visits
+from scheduling import desk, views, visits, wizard
 
 privacy = TemplateView.as_view(
     template_name="patients/privacy.html", extra_context={"notice_version": NOTICE_VERSION}
@@ -20,6 +20,8 @@ urlpatterns = [
     path("bookings/<slug:reference>.ics", visits.calendar, name="booking_ics"),
     path("bookings/<slug:reference>/cancellation/", visits.cancellation, name="cancellation"),
     path("bookings/<slug:reference>/move/", visits.move, name="move"),
+    path("plan/", wizard.plan, name="plan"),
+    path("plan/holds/", wizard.hold_plan, name="plan_holds"),
     path("me/", visits.me, name="me"),
     path("privacy/", privacy, name="privacy"),
     path("help/", about, name="help"),
@@ -27,4 +29,7 @@ urlpatterns = [
     path("desk/<slug:clinic>/", desk.day, name="desk"),
     path("desk/<slug:clinic>/dataset.json", desk.dataset, name="desk_dataset"),
     path("desk/<slug:clinic>/bookings/<slug:reference>/", desk.booking, name="desk_booking"),
+    path("desk/<slug:clinic>/plan/", wizard.desk_plan, name="desk_plan"),
+    path("desk/<slug:clinic>/plan/holds/", wizard.desk_hold, name="desk_plan_holds"),
+    path("desk/<slug:clinic>/plan/<uuid:hold_id>/", wizard.desk_checkout, name="desk_checkout"),
 ]

@@ -102,7 +102,7 @@ def holds(request: Request) -> HttpResponse:
     slot_id, service_id = form.cleaned_data["slot"], form.cleaned_data["service"]
     try:
         hold = booking.hold_slots(
-            slot_id=slot_id, service_id=service_id, owner=_owner(request), patient=_patient(request)
+            slot_id=slot_id, service_id=service_id, owner=owner_of(request), patient=patient_of(request)
         )
     except SlotTaken as refusal:
         context = {
@@ -178,14 +178,14 @@ def _find_hold(request: Request, hold_id: uuid.UUID) -> Hold:
     return get_object_or_404(mine.select_related("clinic", "service"), pk=hold_id)
 
 
-def _owner(request: Request) -> str:
+def owner_of(request: Request) -> str:
     if "owner" not in request.session:
         request.session["owner"] = secrets.token_urlsafe(24)
     owner: str = request.session["owner"]
     return owner
 
 
-def _patient(request: Request) -> Patient | None:
+def patient_of(request: Request) -> Patient | None:
     if not request.user.is_authenticated:
         return None
     return Patient.objects.filter(user=request.user).first()

@@ -1,0 +1,88 @@
+"""Appointments that follow each other, as pages and letters show them: with the time and the way in between."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+from scheduling.models import Clinic, Hold, Practitioner, Service, Station, WalkingTime
+
+Walks = Mapping[tuple[int, int], int]
+
+
+class Appointment(Protocol):
+    """What a hold, a booking and a proposed stop have in common."""
+
+    @property
+    def clinic(self) -> Clinic: ...
+    @property
+    def station(self) -> Station: ...
+    @property
+    def starts_at(self) -> dt.datetime: ...
+    @property
+    def ends_at(self) -> dt.datetime: ...
+
+
+@dataclass(frozen=True)
+class Proposed:
+    service: Service
+    practitioner: Practitioner
+    clinic: Clinic
+    station: Station
+    starts_at: dt.datetime
+    ends_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One of several appointments. `wait` is in minutes, until the next of the same day; None where there is none."""
+
+    of: Any
+    wait: int | None = None
+    walk: int = 0
+    is_elsewhere: bool = False  # the next one is at another clinic
+
+    @property
+    def price_cents(self) -> int:
+        cents: int = self.of.price_cents
+        return cents
+
+
+def in_order(appointments: Iterable[Appointment], walks: Walks | None = None) -> list[Shown]:
+    """By time. Where the walking times are not at hand, they are read, for several."""
+    stops = sorted(appointments, key=lambda stop: stop.starts_at)
+    if walks is None:
+        walks = walks_between([stop.station.pk for stop in stops]) if len(stops) > 1 else {}
+    shown = [_shown(here, there, walks) for here, there in pairwise(stops)]
+    return [*shown, *(Shown(stop) for stop in stops[-1:])]
+
+
+def _shown(here: Appointment, there: Appointment, walks: Walks) -> Shown:
+    if here.clinic.local_date(here.starts_at) != there.clinic.local_date(there.starts_at):
+        return Shown(here)
+    wait = int((there.starts_at - here.ends_at).total_seconds() // 60)
+    if here.clinic.pk != there.clinic.pk:
+        return Shown(here, wait, is_elsewhere=True)
+    return Shown(here, wait, walk_minutes(here.station.pk, there.station.pk, here.clinic, walks))
+
+
+def walk_minutes(here: int, there: int, clinic: Clinic, walks: Walks) -> int:
+    """From one station of the clinic to another, either way."""
+    return 0 if here == there else walks.get((min(here, there), max(here, there)), clinic.walking_minutes)
+
+
+def walks_between(station_ids: Sequence[int]) -> Walks:
+    known = WalkingTime.objects.filter(first__in=station_ids, second__in=station_ids)
+    return {(first, second): n for first, second, n in known.values_list("first_id", "second_id", "minutes")}
+
+
+def of_hold(lead: Hold) -> list[Shown]:
+    """A hold and what is held together with it."""
+    return in_order(held_together(lead))
+
+
+def held_together(lead: Hold) -> list[Hold]:
+    followers = Hold.objects.filter(lead=lead)
+    related = followers.select_related("clinic__legal_entity", "service", "practitioner", "station")
+    return [lead, *related.order_by("part")]

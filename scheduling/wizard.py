@@ -1,0 +1,223 @@
+"""The wizard: several services in order, proposals, and one click that holds all of one. For patients and the desk."""
+
+import re
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.db.models import Q
+from django.http import Http404, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from clinic_booking.context import Request
+from clinic_booking.models import User
+from patients.models import Patient
+from scheduling import booking, desk, holds, proposals, stops
+from scheduling.errors import BookingError
+from scheduling.forms import VisitorForm
+from scheduling.models import Clinic, Hold, Service
+from scheduling.parts import Part
+from scheduling.views import owner_of, patient_of, see_other
+from scheduling.wishes import WishForm
+
+PATIENTS_SHOWN = 10
+RELATED = ("patient", "clinic__legal_entity", "service", "practitioner", "station")
+is_part = re.compile(r"(\d{1,18}):(\d{1,18})", re.ASCII).fullmatch
+
+
+class BadParts(BookingError):
+    status = 422
+    sentence = gettext_lazy("This proposal could not be read. Please choose one of these.")
+
+
+# -- Patients ------------------------------------------------------------------------------------
+
+
+@never_cache
+@require_safe
+def plan(request: Request) -> HttpResponse:
+    return page(request, request.GET)
+
+
+def page(request: Request, wishes: QueryDict, *, sentence: str = "", status: int = 200) -> HttpResponse:
+    form = WishForm(wishes, services=Service.objects.filter(is_online=True))
+    context = {
+        "nav": "book",
+        "action": reverse("plan"),
+        "hold_url": reverse("plan_holds"),
+        "sentence": sentence,
+    }
+    found, code = answer(form, patient_of(request))
+    return render(
+        request, "scheduling/wizard.html", context | found, status=status if status != 200 else code
+    )
+
+
+def answer(form: WishForm, patient: Patient | None) -> tuple[dict[str, Any], int]:
+    """What the page shows for these wishes, and its status."""
+    context: dict[str, Any] = {"form": form, "wishes": form.asked.urlencode(), "found": None}
+    if not form.is_asked or form.is_growing:
+        return context, 200
+    if not form.is_valid():
+        context["errors"] = form.errors
+        return context, 404 if form.is_unknown else 422
+    context["wish"] = wish = form.wish()
+    context["found"] = proposals.propose(wish=wish, clinics=form.clinics(), patient=patient)
+    return context, 200
+
+
+@require_POST
+def hold_plan(request: Request) -> HttpResponse:
+    """Hold all parts of a proposal or none; where one is gone, fresh proposals for the same wishes."""
+    try:
+        lead = hold_parts(request, patient=patient_of(request))
+    except BookingError as refusal:
+        return page(request, _wishes(request), sentence=str(refusal), status=refusal.status)
+    return see_other(reverse("checkout", args=[lead.pk]))
+
+
+def hold_parts(request: Request, *, patient: Patient | None, any_service: bool = False) -> Hold:
+    parts = [_part(text) for text in request.POST.getlist("part")]
+    if not parts or len({part.slot_id for part in parts}) < len(parts):
+        raise BadParts
+    made = holds.hold_together(parts=parts, owner=owner_of(request), patient=patient, any_service=any_service)
+    return made[0]
+
+
+def _part(text: str) -> Part:
+    if not (found := is_part(text)):
+        raise BadParts
+    return Part(int(found[1]), int(found[2]))
+
+
+def _wishes(request: Request) -> QueryDict:
+    return QueryDict(request.POST.get("wishes", "")[:4000])
+
+
+def plan_url(services: Sequence[str], **more: str) -> str:
+    """The wizard asked for these services in order."""
+    query = QueryDict(mutable=True)
+    query.setlist("service", list(services))
+    query.update(more)
+    return f"{reverse('plan')}?{query.urlencode()}"
+
+
+# -- The desk ------------------------------------------------------------------------------------
+
+
+@never_cache
+@login_required
+@require_safe
+def desk_plan(request: Request, clinic: str) -> HttpResponse:
+    return desk_page(request, _clinic(request, clinic), request.GET)
+
+
+def desk_page(
+    request: Request, clinic: Clinic, wishes: QueryDict, *, sentence: str = "", status: int = 200
+) -> HttpResponse:
+    form = WishForm(wishes, services=Service.objects.all())
+    patient = _chosen_patient(wishes)
+    asked = wishes.get("q", "").strip()
+    context = {
+        "nav": "desk",
+        "tab": "plan",
+        "clinic": clinic,
+        "patient": patient,
+        "asked": asked,
+        "patients": find_patients(asked) if asked else None,
+        "action": reverse("desk_plan", args=[clinic.slug]),
+        "hold_url": reverse("desk_plan_holds", args=[clinic.slug]),
+        "sentence": sentence,
+    }
+    found, code = answer(form, patient)
+    return render(
+        request, "scheduling/wizard_desk.html", context | found, status=status if status != 200 else code
+    )
+
+
+@login_required
+@require_POST
+def desk_hold(request: Request, clinic: str) -> HttpResponse:
+    here, wishes = _clinic(request, clinic), _wishes(request)
+    try:
+        lead = hold_parts(request, patient=_chosen_patient(wishes), any_service=True)
+    except BookingError as refusal:
+        return desk_page(request, here, wishes, sentence=str(refusal), status=refusal.status)
+    return see_other(reverse("desk_checkout", args=[here.slug, lead.pk]))
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def desk_checkout(request: Request, clinic: str, hold_id: uuid.UUID) -> HttpResponse:
+    """Who comes, and book: what is to be paid is paid at the clinic."""
+    here = _clinic(request, clinic)
+    lead = get_object_or_404(
+        Hold.objects.select_related(*RELATED), pk=hold_id, owner=owner_of(request), lead=None
+    )
+    if lead.end_reason == Hold.EndReason.CONFIRMED:
+        return _booked(here, lead)
+    form = VisitorForm(request.POST if request.method == "POST" else None, known=lead.patient)
+    status = 200
+    if request.method == "POST":
+        if form.is_valid():
+            with transaction.atomic(durable=True):
+                patient = lead.patient or form.new_patient(by=_user(request))
+                booking.confirm_hold(
+                    hold_id=lead.pk, patient=patient, by=_user(request), note=form.cleaned_data["note"]
+                )
+            messages.success(request, _("The visit is booked."))
+            return _booked(here, lead)
+        status = 422
+    parts = stops.of_hold(lead)
+    context = {
+        "nav": "desk",
+        "tab": "plan",
+        "clinic": here,
+        "hold": lead,
+        "parts": parts,
+        "form": form,
+        "total_cents": sum(part.price_cents for part in parts),
+    }
+    return render(request, "scheduling/wizard_checkout.html", context, status=status)
+
+
+def _booked(clinic: Clinic, lead: Hold) -> HttpResponse:
+    here = next((b for b in booking.bookings_of(lead) if b.clinic_id == clinic.pk), None)
+    return redirect("desk_booking", clinic.slug, here.reference) if here else redirect("desk", clinic.slug)
+
+
+def find_patients(asked: str) -> list[Patient]:
+    """By a part of the name, the phone number or the reference of a booking."""
+    digits = re.sub(r"\D", "", asked)
+    named = Q(name__icontains=asked) | Q(bookings__reference=asked.upper())
+    if len(digits) >= 4:
+        named |= Q(phone__contains=digits)
+    return list(Patient.objects.filter(named).distinct().order_by("name", "pk")[:PATIENTS_SHOWN])
+
+
+def _chosen_patient(wishes: QueryDict) -> Patient | None:
+    given = wishes.get("patient", "")
+    if not given:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) < 19):
+        raise Http404
+    return get_object_or_404(Patient, pk=given)
+
+
+def _clinic(request: Request, slug: str) -> Clinic:
+    return get_object_or_404(desk.clinics_of(_user(request)), slug=slug)
+
+
+def _user(request: Request) -> User:
+    """Behind `login_required`."""
+    assert request.user.is_authenticated
+    return request.user
