@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
+from billing import groups
 from billing.locks import lock
 from billing.models import Bill, BillLine, BillSeries, Payment
 from clinic_booking.events import publish
@@ -32,7 +33,7 @@ def keep_bill(booking_id: int) -> Bill:
             pk=booking_id
         )
         # The payment's lock, then the series': what is read below cannot change until the bill says it.
-        paid_by = Payment.objects.filter(hold__booking=booking).values_list("pk", flat=True).first()
+        paid_by = groups.payment_of(booking.pk)
         payment = lock(paid_by) if paid_by else None
         bill = _issue(booking)
         booking.refresh_from_db(fields=["status"])
@@ -84,9 +85,16 @@ def line_text(booking: Booking) -> str:
 
 
 def _status(booking: Booking, payment: Payment | None, bill: Bill) -> str:
-    if payment and payment.captured_cents:
-        back = payment.status == Payment.Status.REFUNDED
+    if payment and payment.captured_cents and bill.total_cents:
+        back = payment.status == Payment.Status.REFUNDED or _is_paid_back(booking, payment)
         return Bill.Status.REFUNDED if back else Bill.Status.PAID
     if booking.status == Booking.Status.CANCELLED:
         return Bill.Status.VOID
     return Bill.Status.PAID if bill.total_cents == 0 else Bill.Status.ISSUED
+
+
+def _is_paid_back(booking: Booking, payment: Payment) -> bool:
+    """One of several that were paid together: the payment stays paid, what was cancelled of it is back."""
+    if booking.status != Booking.Status.CANCELLED or payment.status != Payment.Status.PAID:
+        return False
+    return payment.refunded_cents >= groups.due_back(payment, payment.captured_cents)

@@ -5,8 +5,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from billing import groups
 from billing.gateway import GatewayError, Intent
 from billing.models import Payment
 from billing.refusals import refusal_sentence
@@ -32,7 +34,11 @@ class Details:
 
 
 def needs_payment(hold: Hold) -> bool:
-    return hold.price_cents > 0 and hold.clinic.payment_policy == Clinic.PaymentPolicy.PAY_NOW
+    """What is held together is paid together, now if one of the clinics wants it now."""
+    pay_now = Clinic.PaymentPolicy.PAY_NOW
+    return any(
+        part.price_cents and part.clinic.payment_policy == pay_now for part in groups.held_together(hold)
+    )
 
 
 def known_details(user: Any, guest_id: int | None) -> dict[str, str]:
@@ -54,7 +60,7 @@ def record_details(*, hold: Hold, details: Details, user: User | None, guest_id:
         latest = Consent.objects.filter(patient=patient, purpose=given["purpose"]).order_by("pk").last()
         if not (latest and latest.is_given and latest.notice_version == NOTICE_VERSION):
             Consent.objects.create(notice_version=NOTICE_VERSION, actor=user, **given)
-        running = Hold.objects.filter(pk=hold.pk, ended_at=None)
+        running = Hold.objects.filter(Q(pk=hold.pk) | Q(lead=hold.pk), ended_at=None)
         running.update(note=details.note)
         try:
             with transaction.atomic():

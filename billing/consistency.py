@@ -4,13 +4,17 @@ from scheduling.consistency import register
 
 CHECKS = {
     "a paid payment has its booking": """
-        SELECT 'payment ' || p.id FROM billing_payment p LEFT JOIN scheduling_booking b ON b.id = p.booking_id
-        WHERE p.status = 'paid' AND (b.id IS NULL OR (b.status = 'cancelled' AND NOT p.is_disputed
-            AND b.cancelled_at < now() - interval '10 minutes'))""",
+        SELECT 'payment ' || p.id FROM billing_payment p LEFT JOIN scheduling_hold h
+            ON h.id = p.hold_id OR h.lead_id = p.hold_id
+        LEFT JOIN scheduling_booking b ON b.hold_id = h.id
+        WHERE p.status = 'paid' GROUP BY p.id HAVING bool_or(b.id IS NULL) OR (NOT p.is_disputed
+            AND coalesce(sum(b.price_cents) FILTER (WHERE b.status = 'cancelled'
+                AND b.cancelled_at < now() - interval '10 minutes'), 0) > p.refunded_cents)""",
     "a payment is for its hold's booking, amount and patient": """
         SELECT 'payment ' || p.id FROM billing_payment p JOIN scheduling_booking b ON b.id = p.booking_id
-        JOIN scheduling_hold h ON h.id = p.hold_id
-        WHERE (b.hold_id, b.patient_id, p.amount_cents) IS DISTINCT FROM (p.hold_id, p.patient_id, h.price_cents)""",
+        JOIN scheduling_hold h ON h.id = p.hold_id OR h.lead_id = p.hold_id
+        GROUP BY p.id, b.id HAVING (b.hold_id, b.patient_id, p.amount_cents::bigint)
+            IS DISTINCT FROM (p.hold_id, p.patient_id, sum(h.price_cents))""",
     "a payment that charged has ended or is being ended": """
         SELECT 'payment ' || id FROM billing_payment
         WHERE status IN ('capturing', 'canceling') AND updated_at < now() - interval '10 minutes'""",
@@ -34,10 +38,12 @@ CHECKS = {
         GROUP BY p.id HAVING coalesce(sum(r.amount_cents), 0) <> p.refunded_cents""",
     "a paid bill was paid, a refunded one refunded": """
         SELECT 'bill ' || i.id FROM billing_bill i JOIN scheduling_booking b ON b.id = i.booking_id
-        LEFT JOIN billing_payment p ON p.hold_id = b.hold_id
+        LEFT JOIN scheduling_hold h ON h.id = b.hold_id
+        LEFT JOIN billing_payment p ON p.hold_id = coalesce(h.lead_id, h.id)
         WHERE p.updated_at < now() - interval '10 minutes'
             AND ((i.status = 'paid' AND i.total_cents > 0 AND p.captured_cents = 0)
-            OR (i.status = 'refunded' AND p.status <> 'refunded')
+            OR (i.status = 'refunded' AND p.status <> 'refunded'
+                AND (b.status <> 'cancelled' OR p.refunded_cents < i.total_cents))
             OR (i.status = 'issued' AND p.status = 'paid'))""",
 }
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
-from billing import bills, contracts, payments, reconcile, refunds, webhooks
+from billing import bills, contracts, groups, payments, reconcile, refunds, webhooks
 from billing.gateway import PaymentProviderDown
 from billing.models import Payment
 from clinic_booking.events import subscribe
@@ -59,9 +59,11 @@ def bill_booking(event: Event) -> None:
 
 @subscribe("payment.succeeded", "payment.refunded")
 def bill_payment(event: Event) -> None:
-    """A charge that was given back before anything was booked has no bill."""
+    """Of all that was paid together. A charge that was given back before anything was booked has no bill."""
     if event.data["booking"]:
-        bills.keep_bill(event.data["booking"])
+        payment = Payment.objects.get(pk=event.data["payment"])
+        for booking_id in groups.bookings_of(payment).values_list("pk", flat=True):
+            bills.keep_bill(booking_id)
 
 
 @subscribe("payment.failed", "payment.refunded")

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from billing import locks, refunds
+from billing import groups, locks, refunds
 from billing.gateway import (
     CardDeclined,
     GatewayError,
@@ -27,7 +27,7 @@ from billing.locks import Overtaken, change, flag, is_ours, key, lock, outside, 
 from billing.models import Payment
 from patients.models import Patient
 from scheduling import booking as bookings
-from scheduling.errors import BookingError, HoldExpired, PatientBusy, SlotTaken, WrongState
+from scheduling.errors import BookingError, ChangedMeanwhile, HoldExpired, PatientBusy, SlotTaken, WrongState
 from scheduling.models import Booking, Hold
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ MIN_SECONDS_LEFT = 5
 # A process that submits is given this long before others take its payment over.
 SUBMIT_SECONDS = 20
 MAX_STEPS = 6
+CANCELLABLE = (Booking.Status.BOOKED, Booking.Status.ARRIVED)
 # Enough for every card in a purse, too few to try out stolen ones.
 MAX_ATTEMPTS = 8
 
@@ -87,7 +88,7 @@ def _begin_attempt(hold: Hold, patient: Patient) -> Payment | None:
                 idempotency_key=f"pi:{new}",
                 hold=hold,
                 patient=patient,
-                amount_cents=hold.price_cents,
+                amount_cents=groups.total_cents(hold),
                 currency=settings.CURRENCY,
             )
         ]
@@ -243,7 +244,7 @@ def win(payment: Payment, intent: Intent) -> Intent:
             now = lock(payment.pk)
             if now.status not in allowed:
                 raise Overtaken
-            if is_over(booking):
+            if is_over(booking) and groups.is_over(now):
                 raise HoldExpired
             booked = {"booking": booking, "patient": booking.patient}
             if charged:
@@ -257,7 +258,7 @@ def win(payment: Payment, intent: Intent) -> Intent:
 
 
 def is_over(booking: Booking) -> bool:
-    return booking.status in (Booking.Status.CANCELLED, Booking.Status.NOSHOW)
+    return booking.status in groups.OVER
 
 
 def reason_of(refusal: BookingError) -> str:
@@ -280,8 +281,7 @@ def _lose(payment: Payment, intent: Intent, allowed: tuple[Status, ...], reason:
 
 
 def _capture(payment: Payment, intent: Intent) -> Intent:
-    booking = Booking.objects.get(payment=payment)
-    if is_over(booking):
+    if is_over(Booking.objects.get(payment=payment)) and groups.is_over(payment):
         return _undo(payment, intent, "booking_cancelled")
     try:
         return outside().capture(intent.ref, key=key("capture", payment))
@@ -293,11 +293,15 @@ def _capture(payment: Payment, intent: Intent) -> Intent:
 
 
 def _undo(payment: Payment, intent: Intent, reason: str) -> Intent:
-    """No money will come: take the booking back and give the payment up."""
+    """No money will come: take all that was booked for it back and give the payment up."""
     with transaction.atomic(durable=True):
-        try:
-            bookings.cancel_booking(booking_id=payment.booking_id or 0, by=None, reason="payment_failed")
-        except WrongState:
+        open_ones = groups.bookings_of(payment).filter(status__in=CANCELLABLE)
+        if ids := list(open_ones.values_list("pk", flat=True)):
+            try:
+                bookings.cancel_bookings(booking_ids=ids, by=None, reason="payment_failed")
+            except (WrongState, ChangedMeanwhile) as changed:
+                raise Overtaken from changed
+        else:
             # Cancelled meanwhile, or the visit has taken place: then the bill stays open.
             logger.warning("booking of a failed payment is over", extra={"payment": str(payment.pk)})
         now = lock(payment.pk)
@@ -313,12 +317,17 @@ def _record_capture(payment: Payment, intent: Intent) -> Intent | None:
         if now.status != Status.CAPTURING:
             raise Overtaken
         # Read after the lock: a cancellation either is seen here, or its subscriber sees "paid".
-        if is_over(Booking.objects.get(payment=now)):
-            refunds.open_refund(now, reason="booking_cancelled", captured_cents=intent.captured_cents)
+        booked = list(groups.bookings_of(now))
+        over = [booking for booking in booked if is_over(booking)]
+        captured = intent.captured_cents
+        if len(over) == len(booked):
+            refunds.open_refund(now, reason="booking_cancelled", captured_cents=captured)
             return intent
-        change(now, status=Status.PAID, captured_cents=intent.captured_cents)
+        change(now, status=Status.PAID, captured_cents=captured)
         tell("payment.succeeded", now)
-    return None
+        due = sum(booking.price_cents for booking in over)
+        is_due = refunds.open_refund(now, reason="booking_cancelled", captured_cents=captured, due_cents=due)
+    return intent if is_due else None
 
 
 # -- Giving up -----------------------------------------------------------------------------------

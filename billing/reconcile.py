@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from billing import payments, refunds, webhooks
+from billing import groups, payments, refunds, webhooks
 from billing.gateway import GatewayError, Intent, PaymentProviderDown
 from billing.locks import outside
 from billing.models import Payment, ProviderEvent, Refund
@@ -195,17 +195,31 @@ def _contradictions(_first: dt.datetime, fix: bool) -> Iterator[Finding]:
     ).exclude(status__in=[Status.PAID, Status.CAPTURING])
     for payment in unpaid.filter(captured_cents=0):
         yield Finding("booked_not_paid", str(payment.pk))
-    for payment in Payment.objects.filter(
-        status=Status.PAID, booking__status=Booking.Status.CANCELLED, is_disputed=False
-    ):
-        if fix and payment.booking_id:
-            refunds.refund_cancelled_booking(payment.booking_id)
+    for payment, booking in _partly_cancelled():
+        if not _is_owed(payment):
+            continue
+        if fix:
+            refunds.refund_cancelled_booking(booking.pk)
             _try(payments.resume, payment)
             payment.refresh_from_db()
-        yield Finding("paid_not_booked", str(payment.pk), payment.status == Status.REFUNDED)
+        yield Finding("paid_not_booked", str(payment.pk), payment.is_settled and not _is_owed(payment))
     long_ago = now - dt.timedelta(minutes=AUTHORISED_MINUTES)
     for payment in Payment.objects.filter(status=Status.CAPTURING, updated_at__lte=long_ago):
         yield Finding("authorised_too_long", str(payment.pk))
+
+
+def _partly_cancelled() -> Iterator[tuple[Payment, Booking]]:
+    """What is paid of which something was cancelled, with one of those bookings."""
+    paid = Payment.objects.filter(status=Status.PAID, is_disputed=False)
+    held = Q(hold__in=paid.values("hold")) | Q(hold__lead__in=paid.values("hold"))
+    cancelled = Booking.objects.filter(held, status=Booking.Status.CANCELLED).order_by("pk")
+    for payment_id, booking in {groups.payment_of(each.pk): each for each in cancelled}.items():
+        if payment_id and (payment := paid.filter(pk=payment_id).first()):
+            yield payment, booking
+
+
+def _is_owed(payment: Payment) -> bool:
+    return payment.refunded_cents < groups.due_back(payment, payment.captured_cents)
 
 
 def _try(verb: Callable[..., object], payment: Payment) -> None:

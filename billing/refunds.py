@@ -1,4 +1,7 @@
-"""Giving money back, in full. `payments.finalize` and its callers come here."""
+"""Giving money back: all of it, or of several visits that were paid together what was cancelled.
+
+`payments.finalize` and its callers come here.
+"""
 
 import datetime as dt
 import logging
@@ -6,6 +9,7 @@ import uuid
 
 from django.db import transaction
 
+from billing import groups
 from billing.gateway import AlreadyRefunded, InvalidRequest, RefundResult
 from billing.locks import KEY_HOURS, change, key, lock, outside, tell
 from billing.models import Payment, Refund
@@ -22,30 +26,43 @@ STATUSES = {
 UNDER_WAY = (Refund.Status.SUBMITTING, Refund.Status.PENDING)
 
 
-def open_refund(payment: Payment, *, reason: str, captured_cents: int) -> None:
-    """Write down that all that is left goes back. The caller holds the payment's lock."""
-    change(payment, status=Status.REFUNDING, captured_cents=captured_cents)
+def open_refund(payment: Payment, *, reason: str, captured_cents: int, due_cents: int | None = None) -> bool:
+    """Write down that so much goes back in all, else everything. The caller holds the payment's lock.
+
+    What went back or is on its way counts. False where nothing is left to be done.
+    """
     payment.refresh_from_db(fields=["refunded_cents"])
+    due = captured_cents if due_cents is None else due_cents
+    if due <= payment.refunded_cents:
+        return False
+    change(payment, status=Status.REFUNDING, captured_cents=captured_cents)
     Refund.objects.create(
         payment=payment,
         seq=payment.refunds.count() + 1,
-        amount_cents=captured_cents - payment.refunded_cents,
+        amount_cents=due - payment.refunded_cents,
         reason=reason,
     )
+    return True
 
 
 def refund_cancelled_booking(booking_id: int) -> uuid.UUID | None:
-    """Open the refund of a cancelled booking's payment, if it was paid. Returns the payment to finalize."""
+    """Open the refund of what a cancelled booking cost, if it was paid. Returns the payment to finalize."""
     with transaction.atomic(durable=True):
-        found = Payment.objects.filter(hold__booking=booking_id).values_list("pk", flat=True).first()
+        found = groups.payment_of(booking_id)
         payment = lock(found) if found else None
         cancelled = Booking.objects.filter(pk=booking_id, status=Booking.Status.CANCELLED).exists()
         if not payment or not cancelled:
             return None
         # While it is being captured, whoever records the capture sees the cancellation.
-        if payment.status == Status.PAID and not payment.is_disputed:
-            open_refund(payment, reason="booking_cancelled", captured_cents=payment.captured_cents)
+        if payment.status in (Status.PAID, Status.REFUNDING) and not payment.is_disputed:
+            _refund_what_is_due(payment, "booking_cancelled")
         return payment.pk
+
+
+def _refund_what_is_due(payment: Payment, reason: str) -> bool:
+    captured = payment.captured_cents
+    due = groups.due_back(payment, captured)
+    return open_refund(payment, reason=reason, captured_cents=captured, due_cents=due)
 
 
 def retry_refund(payment_id: uuid.UUID) -> bool:
@@ -56,15 +73,16 @@ def retry_refund(payment_id: uuid.UUID) -> bool:
             return False
         reason = payment.refunds.latest("seq").reason
         change(payment, problem="")
-        open_refund(payment, reason=reason, captured_cents=payment.captured_cents)
-        return True
+        return _refund_what_is_due(payment, reason)
 
 
 def submit(payment: Payment) -> None:
-    """Ask for the refund that is written down, or how it stands. Raises PaymentProviderDown."""
-    refund = payment.refunds.filter(status__in=UNDER_WAY).order_by("-seq").first()
-    if refund is None:
-        return
+    """Ask for the refunds that are written down, or how they stand. Raises PaymentProviderDown."""
+    for refund in payment.refunds.filter(status__in=UNDER_WAY).order_by("seq"):
+        _submit(payment, refund)
+
+
+def _submit(payment: Payment, refund: Refund) -> None:
     age = bookings.database_now() - refund.created_at
     if refund.status == Refund.Status.PENDING or age > dt.timedelta(hours=KEY_HOURS):
         adopt(payment.pk)
@@ -133,19 +151,23 @@ def record(refund: Refund, *, status: str, result: RefundResult | None = None, c
         refund.status, refund.provider_ref, refund.failure_code = status, ref, code[:60]
         refund.save(update_fields=["status", "provider_ref", "failure_code"])
         if not failed:
-            _close_if_all_is_back(payment, refund.reason)
+            _close_if_it_is_back(payment, refund.reason)
 
 
-def _close_if_all_is_back(payment: Payment, reason: str) -> None:
+def _close_if_it_is_back(payment: Payment, reason: str) -> None:
     payment.refresh_from_db(fields=["refunded_cents"])
-    under_way = payment.refunds.filter(status__in=UNDER_WAY).exists()
-    if (
-        payment.status != Status.REFUNDED
-        and payment.refunded_cents == payment.captured_cents
-        and not under_way
-    ):
+    if payment.status == Status.REFUNDED or payment.refunds.filter(status__in=UNDER_WAY).exists():
+        return
+    if payment.refunded_cents == payment.captured_cents:
         change(payment, status=Status.REFUNDED, problem="")
-        tell("payment.refunded", payment, reason=reason)
+    elif payment.status == Status.REFUNDING and payment.refunded_cents >= groups.due_back(
+        payment, payment.captured_cents
+    ):
+        # A part of what was paid together: the rest stays paid. Whoever cancels more comes after this lock.
+        change(payment, status=Status.PAID)
+    else:
+        return
+    tell("payment.refunded", payment, reason=reason)
 
 
 def flag_dispute(payment_id: uuid.UUID) -> None:

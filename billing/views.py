@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from billing import checkout as steps
-from billing import payments
+from billing import groups, payments
 from billing.checkout import Details, Standing
 from billing.forms import DetailsForm
 from billing.gateway import Intent, PaymentProviderDown
@@ -25,11 +25,11 @@ from billing.models import Payment
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from patients.models import Patient
-from scheduling.booking import database_now
+from scheduling import stops
+from scheduling.booking import bookings_of, database_now
 from scheduling.errors import HoldExpired, PatientBusy, SlotTaken
-from scheduling.models import Hold
-from scheduling.times import Choice, offers_near
-from scheduling.views import hold_ended, see_other
+from scheduling.models import Booking, Hold
+from scheduling.views import hold_ended, see_other, times_near
 from scheduling.visits import remember
 
 # A declined card is an answer like any other: browsers report every 4xx as an error of the page.
@@ -107,9 +107,9 @@ def status(request: Request, hold_id: uuid.UUID) -> HttpResponse:
 
 
 def find(request: Request, hold_id: uuid.UUID) -> Hold:
-    mine = Hold.objects.filter(owner=request.session.get("owner"))
-    related = mine.select_related("clinic", "service", "practitioner", "station")
-    return get_object_or_404(related, pk=hold_id)
+    mine = Hold.objects.filter(owner=request.session.get("owner"), lead=None)
+    related = mine.select_related("clinic__legal_entity", "service", "practitioner", "station")
+    return get_object_or_404(groups.with_leading(related), pk=hold_id)
 
 
 def finished(request: Request, hold: Hold) -> HttpResponse | None:
@@ -144,20 +144,28 @@ def attempt(request: Request, hold: Hold, patient: Patient, token: str) -> Inten
 
 
 def page(request: Request, hold: Hold, form: DetailsForm, *, status: int = 200) -> HttpResponse:
+    parts = groups.held_together(hold)
     context = {
         "nav": "book",
         "hold": hold,
+        "stops": stops.in_order(parts) if len(parts) > 1 else None,
         "form": form,
         "needs_payment": steps.needs_payment(hold),
         "stripe_js_url": settings.STRIPE_JS_URL,
         "stripe_publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
-        "amount_cents": hold.price_cents,
+        "amount_cents": sum(part.price_cents for part in parts),
         "currency": settings.CURRENCY,
         "pay_url": reverse("checkout_payment", args=[hold.pk]),
         "status_url": reverse("checkout_status", args=[hold.pk]),
         "texts": json.dumps({name: str(text) for name, text in steps.TEXTS.items()}),
     }
     return render(request, "billing/checkout.html", context, status=status)
+
+
+def remember_all(request: Request, hold: Hold, booking: Booking) -> None:
+    made = [booking] if len(groups.held_together(hold)) == 1 else bookings_of(hold)
+    for each in made:
+        remember(request, each.reference)
 
 
 def wants_json(request: Request) -> bool:
@@ -175,7 +183,7 @@ def invalid(request: Request, hold: Hold, form: DetailsForm, *, status: int = 42
 def answer(request: Request, hold: Hold, standing: Standing) -> HttpResponse:
     url = ""
     if standing.booking:
-        remember(request, standing.booking.reference)
+        remember_all(request, hold, standing.booking)
         url = reverse("booking", args=[standing.booking.reference])
     if wants_json(request):
         facts = {"redirect": url, "client_secret": standing.client_secret, "message": standing.message}
@@ -186,13 +194,7 @@ def answer(request: Request, hold: Hold, standing: Standing) -> HttpResponse:
     if standing.status == "expired":
         return hold_ended(request, hold)
     if standing.status == "taken":
-        context = {
-            "nav": "book",
-            "sentence": standing.message,
-            "offers": offers_near(hold),
-            "choice": Choice.of_hold(hold.service_id),
-            "service": hold.service,
-        }
+        context = {"nav": "book", "sentence": standing.message, **times_near(hold)}
         return render(request, "scheduling/taken.html", context, status=409)
     if standing.status == "failed":
         if standing.message:

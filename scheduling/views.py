@@ -3,12 +3,13 @@
 import datetime as dt
 import secrets
 import uuid
+from collections.abc import Iterable
 
 from django.db.models.functions import Now
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.http import urlencode
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
@@ -120,7 +121,9 @@ def holds(request: Request) -> HttpResponse:
 def release(request: Request, hold_id: uuid.UUID) -> HttpResponse:
     hold = _find_hold(request, hold_id)
     booking.release_hold(hold_id=hold_id, owner=hold.owner)
-    return see_other(times_url(hold))
+    back = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None)
+    return see_other(back if is_ours else times_url(hold))
 
 
 @require_POST
@@ -150,16 +153,26 @@ def hold_ended(request: Request, hold: Hold) -> HttpResponse:
 
 
 def _ended(hold: Hold) -> dict[str, object]:
+    return {"hold": hold, **times_near(hold)}
+
+
+def times_near(hold: Hold) -> dict[str, object]:
+    """What else can be had; for several that were held together the wizard finds it."""
+    url = times_url(hold)
+    is_alone = not hold.followers.exists()
     return {
-        "hold": hold,
-        "offers": offers_near(hold),
+        "offers": offers_near(hold) if is_alone else [],
         "choice": Choice.of_hold(hold.service_id),
-        "times_url": times_url(hold),
+        "times_url": url,
     }
 
 
 def times_url(hold: Hold) -> str:
     """The page of times from which the hold was chosen."""
+    followers = list(hold.followers.order_by("part").values_list("service__slug", flat=True))
+    if followers:
+        # A course is asked for again by its services: how often is not known here.
+        return plan_url(dict.fromkeys([hold.service.slug, *followers]))
     day = hold.clinic.local_date(hold.starts_at)
     query = {"service": hold.service.slug, "clinic": hold.clinic.slug, "date": day.isoformat()}
     return f"{reverse('book')}?{urlencode(query)}"
@@ -169,13 +182,19 @@ def own_hold(request: Request) -> Hold | None:
     """The live hold of this browser."""
     if not (owner := request.session.get("owner")):
         return None
-    live = Hold.objects.filter(owner=owner, ended_at=None, expires_at__gt=Now())
+    live = Hold.objects.filter(owner=owner, lead=None, ended_at=None, expires_at__gt=Now())
     return live.select_related("clinic", "practitioner", "service").first()
 
 
 def _find_hold(request: Request, hold_id: uuid.UUID) -> Hold:
     mine = Hold.objects.filter(owner=request.session.get("owner"))
     return get_object_or_404(mine.select_related("clinic", "service"), pk=hold_id)
+
+
+def plan_url(services: Iterable[str]) -> str:
+    """The wizard, asked for these services in order."""
+    query: dict[str, list[str]] = {"service": list(services), "find": ["1"]}
+    return f"{reverse('plan')}?{urlencode(query, doseq=True)}"
 
 
 def owner_of(request: Request) -> str:

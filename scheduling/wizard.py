@@ -2,7 +2,6 @@
 
 import re
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -100,14 +99,6 @@ def _part(text: str) -> Part:
 
 def _wishes(request: Request) -> QueryDict:
     return QueryDict(request.POST.get("wishes", "")[:4000])
-
-
-def plan_url(services: Sequence[str], **more: str) -> str:
-    """The wizard asked for these services in order."""
-    query = QueryDict(mutable=True)
-    query.setlist("service", list(services))
-    query.update(more)
-    return f"{reverse('plan')}?{query.urlencode()}"
 
 
 # -- The desk ------------------------------------------------------------------------------------

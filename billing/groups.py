@@ -1,0 +1,51 @@
+"""What a payment is for: a hold and what is held together with it, and the bookings that became of them."""
+
+import uuid
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
+
+from billing.models import Payment
+from scheduling import stops
+from scheduling.models import Booking, Hold
+
+OVER = (Booking.Status.CANCELLED, Booking.Status.NOSHOW)
+
+
+def with_leading(holds: QuerySet[Hold]) -> QuerySet[Hold]:
+    """Says of each whether others are held together with it, so that most need no second query."""
+    return holds.annotate(leads=Exists(Hold.objects.filter(lead=OuterRef("pk"))))
+
+
+def held_together(hold: Hold) -> list[Hold]:
+    """The lead first. Asks the database unless `with_leading` has said that it is alone."""
+    return stops.held_together(hold) if getattr(hold, "leads", True) else [hold]
+
+
+def total_cents(hold: Hold) -> int:
+    return sum(each.price_cents for each in held_together(hold))
+
+
+def bookings_of(payment: Payment) -> QuerySet[Booking]:
+    return Booking.objects.filter(Q(hold=payment.hold_id) | Q(hold__lead=payment.hold_id)).order_by(
+        "hold__part"
+    )
+
+
+def payment_of(booking_id: int) -> uuid.UUID | None:
+    """The payment of the booking's hold, or of the lead's."""
+    paid_for = Booking.objects.filter(pk=booking_id).values(lead=Coalesce("hold__lead_id", "hold_id"))
+    return Payment.objects.filter(hold__in=paid_for).values_list("pk", flat=True).first()
+
+
+def is_over(payment: Payment) -> bool:
+    """Nothing that was booked is still to come."""
+    return not bookings_of(payment).exclude(status__in=OVER).exists()
+
+
+def due_back(payment: Payment, captured_cents: int) -> int:
+    """What of the charge is not for a visit: the price of what was cancelled; all, where nothing is booked."""
+    booked = list(bookings_of(payment).values_list("status", "price_cents"))
+    if all(status == Booking.Status.CANCELLED for status, _ in booked):
+        return captured_cents
+    return sum(price for status, price in booked if status == Booking.Status.CANCELLED)
