@@ -357,6 +357,14 @@ def accept_move(*, proposal_id: int) -> bool:
     return bool(mine.update(accepted_at=database_now()))
 
 
+def latest_proposal(booking: Booking) -> ChangeProposal | None:
+    """What the last change made of the booking, as long as nobody has changed it since."""
+    told = booking.change_proposals.filter(plan__status=Status.APPLIED).filter(
+        Q(moved_version=booking.version) | Q(pk__in=ChangeProposal.objects.open_proposals())
+    )
+    return told.select_related("plan__clinic").order_by("-plan__ended_at").first()
+
+
 def options_of_open(proposal: ChangeProposal) -> list[Candidate]:
     """New times for a booking that was left open."""
     booking = Booking.objects.select_related("service", "clinic", "session", "practitioner", "patient").get(

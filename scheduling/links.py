@@ -12,7 +12,17 @@ SALT = "visit-link"
 def booking_url(booking: Booking) -> str:
     """The address to be written into messages to the patient."""
     path = reverse("booking", args=[booking.reference])
-    return f"{settings.SITE_URL}{path}?key={signing.Signer(salt=SALT).signature(booking.reference)}"
+    return f"{settings.SITE_URL}{path}?key={_key(booking)}"
+
+
+def new_time_url(booking: Booking) -> str:
+    """Where the patient accepts the time to which the clinic moved the visit, or chooses another one."""
+    path = reverse("new_time", args=[booking.reference])
+    return f"{settings.SITE_URL}{path}?key={_key(booking)}"
+
+
+def _key(booking: Booking) -> str:
+    return signing.Signer(salt=SALT).signature(booking.reference)
 
 
 def opens(key: str, reference: str) -> bool:

@@ -92,13 +92,14 @@ def cancel_bookings(
 
 
 def _cancel(booking: Booking, now: dt.datetime, by: User | None, reason: str, *, by_patient: bool) -> None:
+    is_late = booking.is_late(now)
     booking.status, booking.cancelled_at, booking.cancelled_by = Booking.Status.CANCELLED, now, by
     booking.cancel_reason, booking.version = reason, booking.version + 1
     booking.save(update_fields=["status", "cancelled_at", "cancelled_by", "cancel_reason", "version"])
     session, request = booking.session, booking.session.request
     if not request.is_returnable:
         session.status = SessionTicket.Status.CANCELLED
-    elif by_patient and now >= booking.change_until and request.late_cancel == BookingRequest.Policy.FORFEIT:
+    elif by_patient and is_late and request.late_cancel == BookingRequest.Policy.FORFEIT:
         session.status = SessionTicket.Status.FORFEITED
     else:
         session.status = SessionTicket.Status.PLANNED

@@ -21,8 +21,8 @@ from clinic_booking.models import Event, Notification
 from clinic_booking.templatetags.page import local_date, local_time
 from patients.models import Patient
 from scheduling import ics
-from scheduling.links import booking_url
-from scheduling.models import Booking
+from scheduling.links import booking_url, new_time_url
+from scheduling.models import Booking, ChangeProposal
 
 MAX_ATTEMPTS = 10
 KINDS: dict[str, tuple[str, Promise]] = {
@@ -43,10 +43,9 @@ def mail_about_visit(event: Event) -> None:
     if booking.status == Booking.Status.CANCELLED and kind != "cancelled":
         # Cancelled before this could be sent: that e-mail says all.
         return
-    when = {
-        "date": local_date(booking.starts_at, booking.clinic),
-        "time": local_time(booking.starts_at, booking.clinic),
-    }
+    if kind == "moved" and (proposal := _replanned(event)):
+        return mail_new_time(event, booking, proposal)
+    when = _when(booking)
     mail(
         event=event,
         kind=kind,
@@ -76,6 +75,55 @@ def mail_about_sessions(event: Event) -> None:
             (f"visit-{each.reference}.ics", ics.calendar_file(each), ics.CONTENT_TYPE) for each in bookings
         ],
     )
+
+
+def _replanned(event: Event) -> ChangeProposal | None:
+    """The clinic itself moved the visit with a change of its hours."""
+    moved = ChangeProposal.objects.select_related("plan__clinic")
+    return moved.filter(booking=event.data["booking"], moved_version=event.data["version"]).first()
+
+
+def mail_new_time(event: Event, booking: Booking, proposal: ChangeProposal) -> None:
+    if proposal.moved_version != booking.version:
+        # Moved again before this could be sent: that e-mail says all.
+        return
+    old = proposal.from_starts_at
+    mail(
+        event=event,
+        kind="replanned",
+        to=booking.patient,
+        subject=_("Your visit has a new time: %(date)s at %(time)s") % _when(booking),
+        context={
+            "booking": booking,
+            "clinic": booking.clinic,
+            "old": f"{local_date(old, proposal.plan.clinic)}, {local_time(old, proposal.plan.clinic)}",
+            "url": new_time_url(booking),
+        },
+        attachments=[("visit.ics", ics.calendar_file(booking), ics.CONTENT_TYPE)],
+    )
+
+
+@subscribe("change.open")
+def mail_to_choose(event: Event) -> None:
+    """The clinic cannot keep the time and found no other one."""
+    waiting = ChangeProposal.objects.open_proposals().filter(pk=event.data["proposal"])
+    if not waiting.exists():
+        return
+    booking = Booking.objects.select_related("clinic", "station", "patient").get(pk=event.data["booking"])
+    mail(
+        event=event,
+        kind="needs_new_time",
+        to=booking.patient,
+        subject=_("Your visit on %(date)s at %(time)s needs a new time") % _when(booking),
+        context={"booking": booking, "clinic": booking.clinic, "url": new_time_url(booking)},
+    )
+
+
+def _when(booking: Booking) -> dict[str, str]:
+    return {
+        "date": local_date(booking.starts_at, booking.clinic),
+        "time": local_time(booking.starts_at, booking.clinic),
+    }
 
 
 def mail(

@@ -2,7 +2,7 @@ from django.urls import path
 from django.views.generic import TemplateView
 
 from patients.privacy import NOTICE_VERSION
-from scheduling import desk, views, visits, wizard
+from scheduling import desk, supply_views, views, visits, wizard
 
 privacy = TemplateView.as_view(
     template_name="patients/privacy.html", extra_context={"notice_version": NOTICE_VERSION}
@@ -22,12 +22,28 @@ urlpatterns = [
     path("bookings/<slug:reference>/move/", visits.move, name="move"),
     path("plan/", wizard.plan, name="plan"),
     path("plan/holds/", wizard.hold_plan, name="plan_holds"),
+    path("bookings/<slug:reference>/new-time/", visits.new_time, name="new_time"),
     path("me/", visits.me, name="me"),
     path("privacy/", privacy, name="privacy"),
     path("help/", about, name="help"),
     path("desk/", desk.home, name="desk_home"),
     path("desk/<slug:clinic>/", desk.day, name="desk"),
     path("desk/<slug:clinic>/dataset.json", desk.dataset, name="desk_dataset"),
+    path("desk/<slug:clinic>/supply/", supply_views.overview, name="supply"),
+    path("desk/<slug:clinic>/supply/new/<slug:what>/", supply_views.new, name="supply_new"),
+    path("desk/<slug:clinic>/supply/hours/<int:pk>/", supply_views.hours, name="supply_hours"),
+    path("desk/<slug:clinic>/supply/hours/<int:pk>/end/", supply_views.end_hours, name="supply_end_hours"),
+    path(
+        "desk/<slug:clinic>/supply/exceptions/<int:pk>/removal/", supply_views.removal, name="supply_removal"
+    ),
+    path("desk/<slug:clinic>/supply/plans/<int:pk>/", supply_views.plan, name="supply_plan"),
+    path(
+        "desk/<slug:clinic>/supply/plans/<int:pk>/application/",
+        supply_views.application,
+        name="supply_application",
+    ),
+    path("desk/<slug:clinic>/supply/plans/<int:pk>/discard/", supply_views.discard, name="supply_discard"),
+    path("desk/<slug:clinic>/supply/proposals/<int:pk>/", supply_views.proposal, name="supply_proposal"),
     path("desk/<slug:clinic>/bookings/<slug:reference>/", desk.booking, name="desk_booking"),
     path("desk/<slug:clinic>/plan/", wizard.desk_plan, name="desk_plan"),
     path("desk/<slug:clinic>/plan/holds/", wizard.desk_hold, name="desk_plan_holds"),

@@ -13,10 +13,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from clinic_booking.models import User
-from scheduling import booking, ics, links
+from scheduling import booking, changes, ics, links
 from scheduling.errors import SlotTaken
 from scheduling.forms import BadField, MoveForm
-from scheduling.models import Booking
+from scheduling.models import Booking, ChangeProposal
 from scheduling.times import Choice, offers
 
 MAX_REMEMBERED = 50
@@ -44,6 +44,27 @@ def show(request: HttpRequest, reference: str) -> HttpResponse:
         remember(request, reference)
         return redirect("booking", reference)
     return render(request, "scheduling/booking.html", {"nav": "me", "booking": find(request, reference)})
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def new_time(request: HttpRequest, reference: str) -> HttpResponse:
+    """The clinic moved the visit, or cannot keep its time: the patient accepts, or goes on to choose."""
+    key = request.GET.get("key")
+    if key and links.opens(key, reference):
+        remember(request, reference)
+        return redirect("new_time", reference)
+    found = find(request, reference)
+    proposal = changes.latest_proposal(found)
+    if proposal is None or found.status != Booking.Status.BOOKED:  # it was changed again since
+        return redirect("booking", reference)
+    is_open = proposal.decision == ChangeProposal.Decision.OPEN
+    if request.method == "POST" and not is_open:
+        if not changes.accept_move(proposal_id=proposal.pk):
+            messages.info(request, _("You have accepted this time already."))
+        return redirect("new_time", reference)
+    context = {"booking": found, "proposal": proposal, "is_open": is_open, "accepted": proposal.accepted_at}
+    return render(request, "scheduling/new_time.html", {"nav": "me"} | context)
 
 
 @require_safe

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connection
 from django.forms import BoundField
 from django.utils import formats
+from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
@@ -121,6 +122,12 @@ def minutes(number: int) -> str:
     """20 -> "20 min", 80 -> "1 h 20 min"."""
     hours, rest = divmod(number, 60)
     return " ".join(part for part in (f"{hours} h" if hours else "", f"{rest} min" if rest else "") if part)
+
+
+@register.filter
+def weekdays(numbers: list[int]) -> str:
+    """[1, 3] -> "Mon, Wed"."""
+    return ", ".join(str(WEEKDAYS_ABBR[number - 1]) for number in sorted(numbers))
 
 
 def _local(instant: dt.datetime, clinic: HasZone) -> dt.datetime:

@@ -261,7 +261,21 @@ class Booking(models.Model):
         return self.starts_at - dt.timedelta(hours=self.clinic.free_cancel_hours)
 
     def can_be_changed(self, now: dt.datetime | None = None) -> bool:
-        return self.status == self.Status.BOOKED and (now or timezone.now()) < self.change_until
+        return self.status == self.Status.BOOKED and not self.is_late(now or timezone.now())
+
+    def is_late(self, now: dt.datetime) -> bool:
+        """Too late for the patient to change it free of charge. Not so where the clinic has just moved it."""
+        if now < self.change_until:
+            return False
+        return now >= self.starts_at or not self.is_replanned
+
+    @property
+    def is_replanned(self) -> bool:
+        """A change of the hours gave it this time, or left it without one."""
+        applied = self.change_proposals.filter(plan__status="applied")
+        return applied.filter(
+            Q(moved_version=self.version) | Q(decision="open", from_starts_at=self.starts_at)
+        ).exists()
 
 
 class EquipmentReservation(models.Model):
