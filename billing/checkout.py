@@ -55,7 +55,11 @@ def known_details(user: Any, guest_id: int | None) -> dict[str, str]:
 def record_details(*, hold: Hold, details: Details, user: User | None, guest_id: int | None) -> Patient:
     """Keep who comes, the note and the consent. `guest_id` is the patient this browser made earlier. Safe to repeat."""
     with transaction.atomic(durable=True):
-        patient = _known(user, details) if user else _guest(guest_id, details)
+        if hold.session_id and hold.patient:
+            # Their session is booked, whoever sits at the browser: staff, or somebody with the link of an offer.
+            patient = hold.patient
+        else:
+            patient = _known(user, details) if user else _guest(guest_id, details)
         given = {"patient": patient, "purpose": Consent.Purpose.CARE_AND_BOOKING, "is_given": True}
         latest = Consent.objects.filter(patient=patient, purpose=given["purpose"]).order_by("pk").last()
         if not (latest and latest.is_given and latest.notice_version == NOTICE_VERSION):

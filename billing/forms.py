@@ -7,7 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from patients.phones import e164
+from patients.forms import ContactForm
 
 # 13 to 19 digits, by single spaces or dashes at most, not part of a longer word.
 DIGITS = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w.])", re.ASCII)
@@ -28,40 +28,13 @@ def _is_luhn(number: str) -> bool:
     return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
 
 
-class DetailsForm(forms.Form):
-    name = forms.CharField(
-        label=_("Full name"),
-        max_length=120,
-        widget=forms.TextInput(attrs={"autocomplete": "name"}),
-        error_messages={"required": _("Please enter the name of the patient.")},
-    )
-    email = forms.EmailField(
-        label=_("E-mail"),
-        max_length=254,
-        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
-        help_text=_("We send the confirmation there."),
-        error_messages={
-            "required": _("Please enter an e-mail address."),
-            "invalid": _("Please enter an e-mail address such as name@example.com."),
-        },
-    )
-    phone = forms.CharField(
-        label=_("Mobile phone"),
-        max_length=30,
-        widget=forms.TextInput(attrs={"autocomplete": "tel", "type": "tel", "inputmode": "tel"}),
-        help_text=_("For example 9123 4567. Numbers abroad start with +."),
-        error_messages={"required": _("Please enter a phone number.")},
-    )
+class DetailsForm(ContactForm):
     note = forms.CharField(
         label=_("Note for the clinic"),
         max_length=300,
         required=False,
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text=_("Optional. Nothing urgent, please: call the clinic instead."),
-    )
-    consent = forms.BooleanField(
-        label=_("I agree that the clinic uses these details for my booking and care."),
-        error_messages={"required": _("Please agree, so that the clinic may use your details.")},
     )
 
     def __init__(self, data: Any = None, **options: Any) -> None:
@@ -72,12 +45,6 @@ class DetailsForm(forms.Form):
         else:
             self.card_number_given = False
         super().__init__(data, **options)
-
-    def clean_phone(self) -> str:
-        number = e164(self.cleaned_data["phone"])
-        if number is None:
-            raise ValidationError(_("Please enter a phone number such as 9123 4567."), code="invalid")
-        return number
 
     def clean(self) -> dict[str, Any]:
         if self.card_number_given:

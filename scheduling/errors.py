@@ -83,3 +83,40 @@ class WrongState(BookingError):
 
 class ChangedMeanwhile(BookingError):
     sentence = _("Someone changed this visit just now. Please look again.")
+
+
+# -- Waitlist ------------------------------------------------------------------------------------
+
+
+class AlreadyWaiting(BookingError):
+    sentence = _("This is already on the waitlist.")
+
+
+class TooManyWaiting(BookingError):
+    sentence = _("You are waiting for many visits already. Please leave one of these lists first.")
+
+
+class NotWaiting(BookingError):
+    sentence = _("This is not on the waitlist any more.")
+
+
+class NoTimeToOffer(BookingError):
+    sentence = _("There is too little time left to offer this visit.")
+
+
+class OfferOver(BookingError):
+    status = 410
+    sentence = _("This offer has run out. You keep your place on the waitlist.")
+
+
+class OfferDeclined(BookingError):
+    sentence = _("You have already declined this offer. You keep your place on the waitlist.")
+
+
+class OfferAccepted(BookingError):
+    sentence = _("This offer is already accepted. Please finish the booking where you began it.")
+
+
+class OfferWithdrawn(BookingError):
+    status = 410
+    sentence = _("The clinic had to withdraw this offer. Please call us if you have questions.")

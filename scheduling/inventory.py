@@ -318,6 +318,9 @@ def _bring_to_plan(cursor: CursorWrapper, batch: Batch, specs: list[SlotSpec]) -
         cursor.execute(BLOCKED)
         report.conflicts += _conflicts("blocked", batch, cursor)
     report.blocked = len(report.conflicts) - report.kept
+    if report.added:
+        span = {"first": batch.first.isoformat(), "days": batch.days, "added": report.added}
+        publish("supply.added", f"clinic:{batch.clinic.pk}", span, clinic_id=batch.clinic.pk)
     return report
 
 

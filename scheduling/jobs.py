@@ -5,7 +5,7 @@ import logging
 from procrastinate.contrib.django import app
 
 from clinic_booking.jobs import RETRY
-from scheduling import notifications  # noqa: F401  (registers its subscriber)
+from scheduling import notifications, waitlist, waitlist_mail, waitlist_news  # noqa: F401  (subscribers)
 from scheduling.booking import expire_holds
 from scheduling.inventory import generate
 
@@ -27,3 +27,9 @@ def generate_slots(timestamp: int) -> None:
     logger.info(
         "slots generated", extra={"added": report.added, "removed": report.removed, "kept": report.kept}
     )
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="sweep_waitlist", queue="ops", queueing_lock="sweep_waitlist")
+def sweep_waitlist(timestamp: int) -> None:
+    waitlist.sweep()

@@ -1,10 +1,10 @@
-"""Links to a visit for people without a login: whoever has the link from the e-mail may see the visit."""
+"""Links for people without a login: whoever has one from an e-mail may see the visit, the offer, the place in line."""
 
 from django.conf import settings
 from django.core import signing
 from django.urls import reverse
 
-from scheduling.models import Booking
+from scheduling.models import Booking, WaitlistEntry, WaitlistOffer
 
 SALT = "visit-link"
 
@@ -28,5 +28,28 @@ def _key(booking: Booking) -> str:
 def opens(key: str, reference: str) -> bool:
     try:
         return signing.Signer(salt=SALT).unsign(f"{reference}:{key}") == reference
+    except signing.BadSignature:
+        return False
+
+
+# -- Waitlist ------------------------------------------------------------------------------------
+
+
+def offer_url(offer: WaitlistOffer) -> str:
+    return _signed_url("offer", offer.pk)
+
+
+def entry_url(entry: WaitlistEntry) -> str:
+    return _signed_url("waiting", entry.pk)
+
+
+def _signed_url(kind: str, pk: int) -> str:
+    return f"{settings.SITE_URL}{reverse(kind, args=[pk])}?key={signing.Signer(salt=kind).signature(str(pk))}"
+
+
+def opens_waiting(kind: str, key: str, pk: int) -> bool:
+    """`kind` is "offer" or "waiting"; a key of one opens nothing of the other."""
+    try:
+        return signing.Signer(salt=kind).unsign(f"{pk}:{key}") == str(pk)
     except signing.BadSignature:
         return False

@@ -2,7 +2,7 @@ from django.urls import path
 from django.views.generic import TemplateView
 
 from patients.privacy import NOTICE_VERSION
-from scheduling import desk, supply_views, views, visits, wizard
+from scheduling import desk, supply_views, views, visits, waitlist_views, wizard
 
 privacy = TemplateView.as_view(
     template_name="patients/privacy.html", extra_context={"notice_version": NOTICE_VERSION}
@@ -24,6 +24,12 @@ urlpatterns = [
     path("plan/holds/", wizard.hold_plan, name="plan_holds"),
     path("bookings/<slug:reference>/new-time/", visits.new_time, name="new_time"),
     path("me/", visits.me, name="me"),
+    path("waitlist/join/", waitlist_views.join, name="join_waitlist"),
+    path("waitlist/<int:pk>/", waitlist_views.show, name="waiting"),
+    path("waitlist/<int:pk>/leaving/", waitlist_views.leave, name="leave_waitlist"),
+    path("waitlist/offers/<int:pk>/", waitlist_views.offer, name="offer"),
+    path("waitlist/offers/<int:pk>/acceptance/", waitlist_views.acceptance, name="accept_offer"),
+    path("waitlist/offers/<int:pk>/declining/", waitlist_views.declining, name="decline_offer"),
     path("privacy/", privacy, name="privacy"),
     path("help/", about, name="help"),
     path("desk/", desk.home, name="desk_home"),

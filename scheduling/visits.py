@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -16,7 +17,7 @@ from clinic_booking.models import User
 from scheduling import booking, changes, ics, links
 from scheduling.errors import SlotTaken
 from scheduling.forms import BadField, MoveForm
-from scheduling.models import Booking, ChangeProposal
+from scheduling.models import Booking, BookingRequest, ChangeProposal, WaitlistEntry
 from scheduling.times import Choice, offers
 
 MAX_REMEMBERED = 50
@@ -133,9 +134,17 @@ def me(request: HttpRequest) -> HttpResponse:
     context = {
         "nav": "me",
         "upcoming": mine.live().filter(ends_at__gte=now).order_by("starts_at"),
+        "waiting": waiting_of(_user(request)),
         "past": mine.exclude(pk__in=mine.live().filter(ends_at__gte=now)).order_by("-starts_at")[:PAST_SHOWN],
     }
     return render(request, "scheduling/me.html", context)
+
+
+def waiting_of(user: User | None) -> QuerySet[WaitlistEntry]:
+    """What the patient waits for. Sessions of a plan are shown with the plan, until one is offered a time."""
+    waiting = WaitlistEntry.objects.filter(session__request__patient__user=user, ended_at=None)
+    is_plan = Q(session__request__source=BookingRequest.Source.CONTRACT, status=WaitlistEntry.Status.WAITING)
+    return waiting.exclude(is_plan).select_related("session__request__service").order_by("joined_at")
 
 
 def _user(request: HttpRequest) -> User | None:

@@ -450,3 +450,27 @@ class ContractLineFactory(DjangoModelFactory):
     @factory.post_generation
     def patterns(self, create, extracted, **kwargs):
         store_patterns(ContractPattern, extracted or [], line=self)
+
+
+def wait(
+    service: models.Service, *, patient: Patient | None = None, **wishes: object
+) -> models.WaitlistEntry:
+    """An entry of the waitlist for one session of the service, with the wishes as a hard pattern."""
+    entry = {
+        name: wishes.pop(name)
+        for name in ("boost", "joined_at", "is_paused", "notice_minutes")
+        if name in wishes
+    }
+    asked = {
+        name: wishes.pop(name)
+        for name in ("urgency", "source", "valid_from", "valid_until")
+        if name in wishes
+    }
+    request = BookingRequestFactory(
+        **({"service": service, "patient": patient or PatientFactory(), "source": "waitlist"} | asked)
+    )
+    if wishes:
+        BookingPatternFactory(**({"request": request, "is_hard": True} | wishes))
+    return WaitlistEntryFactory(
+        session=SessionTicketFactory(request=request, number=1, status="planned"), **entry
+    )

@@ -1,0 +1,43 @@
+"""Who somebody is and how to reach them, with the consent to use it."""
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from patients.phones import e164
+
+
+class ContactForm(forms.Form):
+    name = forms.CharField(
+        label=_("Full name"),
+        max_length=120,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+        error_messages={"required": _("Please enter the name of the patient.")},
+    )
+    email = forms.EmailField(
+        label=_("E-mail"),
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+        help_text=_("We send the confirmation there."),
+        error_messages={
+            "required": _("Please enter an e-mail address."),
+            "invalid": _("Please enter an e-mail address such as name@example.com."),
+        },
+    )
+    phone = forms.CharField(
+        label=_("Mobile phone"),
+        max_length=30,
+        widget=forms.TextInput(attrs={"autocomplete": "tel", "type": "tel", "inputmode": "tel"}),
+        help_text=_("For example 9123 4567. Numbers abroad start with +."),
+        error_messages={"required": _("Please enter a phone number.")},
+    )
+    consent = forms.BooleanField(
+        label=_("I agree that the clinic uses these details for my booking and care."),
+        error_messages={"required": _("Please agree, so that the clinic may use your details.")},
+    )
+
+    def clean_phone(self) -> str:
+        number = e164(self.cleaned_data["phone"])
+        if number is None:
+            raise ValidationError(_("Please enter a phone number such as 9123 4567."), code="invalid")
+        return number

@@ -1,0 +1,165 @@
+"""Offers of freed times to the waitlist: made, answered, taken back. See docs/locking.md for the order of locks.
+
+An offer is a hold. Who gets it is decided under the locks of the slots, then the entry's, then the patient's: two
+workers may find the same entry for two times, or two entries for one, and one of them then goes on to the next.
+"""
+
+from django.db import transaction
+
+from clinic_booking.models import User
+from patients.models import Patient
+from scheduling import holds, queue
+from scheduling.errors import (
+    BookingError,
+    HoldExpired,
+    HoldGone,
+    NoTimeToOffer,
+    NotWaiting,
+    OfferAccepted,
+    OfferDeclined,
+    OfferOver,
+    OfferWithdrawn,
+    PatientBusy,
+)
+from scheduling.locks import database_now
+from scheduling.models import Hold, Slot, WaitlistEntry, WaitlistOffer
+from scheduling.queue import MIN_OFFER_MINUTES, Chance, Freed
+from scheduling.waitlist import end_holds_of, end_offers, is_wanted, lock_entry, set_status, tell
+
+ENDED: dict[str, type[BookingError]] = {
+    WaitlistOffer.Outcome.ACCEPTED: OfferAccepted,
+    WaitlistOffer.Outcome.DECLINED: OfferDeclined,
+    WaitlistOffer.Outcome.LAPSED: OfferOver,
+    WaitlistOffer.Outcome.WITHDRAWN: OfferWithdrawn,
+}
+
+
+# -- Making ------------------------------------------------------------------------------------
+
+
+def offer_freed(freed: Freed) -> list[WaitlistOffer]:
+    """Offer the free times that touch the stretch, each to the one entry that comes first for it. Safe to repeat."""
+    made: list[WaitlistOffer] = []
+    refused: set[Chance] = set()
+    while chances := [chance for chance in queue.chances(freed) if chance not in refused]:
+        served: set[int] = set()
+        for chance in chances:
+            if chance.entry_id in served or chance in refused:
+                continue
+            try:
+                made.append(offer(entry_id=chance.entry_id, slot_id=chance.slot_id))
+                served.add(chance.entry_id)
+            except BookingError:
+                # Somebody was faster: with the time, or with the entry.
+                refused.add(chance)
+    return made
+
+
+def offer(*, entry_id: int, slot_id: int, by: User | None = None) -> WaitlistOffer:
+    """Keep the time for the entry's patient alone, for as long as the clinic says. `by`: also where it is paused.
+
+    Raises what `holds.hold_offer` raises, NotWaiting, NoTimeToOffer, PatientBusy.
+    """
+    with transaction.atomic(durable=True):
+        entry = WaitlistEntry.objects.select_related("session__request__patient").get(pk=entry_id)
+        patient = entry.session.request.patient
+        hold = holds.hold_offer(
+            slot_id=slot_id,
+            session_id=entry.session_id,
+            patient=patient,
+            seconds=_offer_seconds(slot_id, entry.notice_minutes),
+        )
+        # From here on nobody else offers anything to this entry, nor another time to this patient.
+        entry = lock_entry(entry_id)
+        if entry.status != WaitlistEntry.Status.WAITING or not is_wanted(entry.session):
+            raise NotWaiting
+        if entry.is_paused and by is None:
+            raise NotWaiting
+        Patient.objects.select_for_update(no_key=True).get(pk=patient.pk)
+        if _has_offer_at(patient, hold):
+            raise PatientBusy
+        made = WaitlistOffer.objects.create(entry=entry, hold=hold)
+        set_status(entry, WaitlistEntry.Status.OFFERED)
+        tell("waitlist.offered", entry, offer=made.pk, by=by)
+        return made
+
+
+def _offer_seconds(slot_id: int, notice_minutes: int) -> int:
+    slot = Slot.objects.select_related("clinic").filter(pk=slot_id).first()
+    if slot is None:
+        raise NoTimeToOffer
+    left = (slot.starts_at - database_now()).total_seconds() - 60 * notice_minutes
+    if left < 60 * MIN_OFFER_MINUTES:
+        raise NoTimeToOffer
+    return int(min(60 * slot.clinic.offer_minutes, left))
+
+
+def _has_offer_at(patient: Patient, hold: Hold) -> bool:
+    others = Hold.objects.filter(patient=patient, kind=Hold.Kind.OFFER, ended_at=None).exclude(pk=hold.pk)
+    return others.filter(starts_at__lt=hold.ends_at, ends_at__gt=hold.starts_at).exists()
+
+
+# -- Answering -----------------------------------------------------------------------------------
+
+
+def accept(*, offer_id: int, owner: str) -> Hold:
+    """The checkout hold of this browser, for 300 seconds. Asked again, the same one.
+
+    Raises OfferOver, OfferDeclined, OfferWithdrawn, OfferAccepted for another browser, and what `take_offer` raises.
+    """
+    found = WaitlistOffer.objects.select_related("entry__session__request", "hold").get(pk=offer_id)
+    if found.outcome == WaitlistOffer.Outcome.ACCEPTED and (own := _own_checkout(found, owner)):
+        return own
+    if found.outcome != WaitlistOffer.Outcome.OPEN:
+        raise ENDED[found.outcome]
+    if not is_wanted(found.entry.session):
+        raise OfferWithdrawn
+    try:
+        hold = holds.take_offer(hold_id=found.hold_id, owner=owner)
+    except (HoldExpired, HoldGone) as error:
+        # A double click: the first one has taken it.
+        if own := _own_checkout(found, owner):
+            return own
+        raise OfferOver from error
+    with transaction.atomic(durable=True):
+        lock_entry(found.entry_id)
+        end_offers([offer_id], WaitlistOffer.Outcome.ACCEPTED)
+    return hold
+
+
+def _own_checkout(found: WaitlistOffer, owner: str) -> Hold | None:
+    running = Hold.objects.filter(session=found.entry.session_id, owner=owner, kind=Hold.Kind.CHECKOUT)
+    hold = running.filter(ended_at=None).first()
+    return hold if hold and hold.is_live(database_now()) else None
+
+
+def decline(*, offer_id: int, by: User | None) -> WaitlistOffer:
+    """The time goes on to the next, the entry waits on.
+
+    Raises OfferOver, OfferDeclined, OfferAccepted, OfferWithdrawn.
+    """
+    return _give_back(offer_id, WaitlistOffer.Outcome.DECLINED, by)
+
+
+def withdraw(*, offer_id: int, by: User) -> WaitlistOffer:
+    """The clinic takes the offer back; the entry waits on. Raises as `decline` does."""
+    return _give_back(offer_id, WaitlistOffer.Outcome.WITHDRAWN, by)
+
+
+def _give_back(offer_id: int, outcome: WaitlistOffer.Outcome, by: User | None) -> WaitlistOffer:
+    with transaction.atomic(durable=True):
+        found = WaitlistOffer.objects.get(pk=offer_id)
+        ended = end_holds_of([found.hold_id])
+        entry = lock_entry(found.entry_id)
+        found = WaitlistOffer.objects.select_related("hold").get(pk=offer_id)
+        if found.outcome != WaitlistOffer.Outcome.OPEN:
+            raise ENDED[found.outcome]
+        if found.hold.end_reason == Hold.EndReason.EXPIRED:
+            raise OfferOver
+        if not ended:
+            # The checkout has taken the time over, and is about to say so.
+            raise OfferAccepted
+        end_offers([offer_id], outcome)
+        set_status(entry, WaitlistEntry.Status.WAITING)
+        tell("waitlist.offer_ended", entry, offer=offer_id, by=by)
+        return found
