@@ -8,6 +8,7 @@ from clinic_booking.jobs import RETRY
 from scheduling import notifications, waitlist, waitlist_mail, waitlist_news  # noqa: F401  (subscribers)
 from scheduling.booking import expire_holds
 from scheduling.inventory import generate
+from scheduling.matching import job  # noqa: F401  (registers its task)
 
 logger = logging.getLogger(__name__)
 SUPPLY_DAYS = 30

@@ -2,7 +2,7 @@ from django.urls import path
 from django.views.generic import TemplateView
 
 from patients.privacy import NOTICE_VERSION
-from scheduling import desk, supply_views, views, visits, waitlist_views, wizard
+from scheduling import desk, matching_views, supply_views, views, visits, waitlist_views, wizard
 
 privacy = TemplateView.as_view(
     template_name="patients/privacy.html", extra_context={"notice_version": NOTICE_VERSION}
@@ -54,4 +54,8 @@ urlpatterns = [
     path("desk/<slug:clinic>/plan/", wizard.desk_plan, name="desk_plan"),
     path("desk/<slug:clinic>/plan/holds/", wizard.desk_hold, name="desk_plan_holds"),
     path("desk/<slug:clinic>/plan/<uuid:hold_id>/", wizard.desk_checkout, name="desk_checkout"),
+    path("desk/<slug:clinic>/unmatched/", matching_views.index, name="unmatched"),
+    path("desk/<slug:clinic>/unmatched/plan/", matching_views.plan_all, name="unmatched_plan"),
+    path("desk/<slug:clinic>/unmatched/state/", matching_views.state, name="unmatched_state"),
+    path("desk/<slug:clinic>/unmatched/<int:request_id>/", matching_views.find_time, name="unmatched_time"),
 ]

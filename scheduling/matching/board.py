@@ -98,30 +98,36 @@ class Choice(NamedTuple):
 
 @dataclass
 class Units:
-    """One kind of equipment at a clinic: of each unit the times it is in use, sorted and apart."""
+    """One kind of equipment at a clinic: of each unit the times it is in use, sorted and apart, and by which session of
+    the plan (FREE: by none, it is booked).
+    """
 
-    busy: list[list[tuple[int, int]]]
+    busy: list[list[tuple[int, int, int]]]
 
     def free(self, begin: Ints, length: int) -> Bools:
         found = np.zeros(len(begin), np.bool_)
         for spans in self.busy:
             if not spans:
                 return np.ones(len(begin), np.bool_)
-            table = np.array([*spans, (2**60, 2**60)], np.int64)
+            table = np.array([*spans, (2**60, 2**60, FREE)], np.int64)
             following = np.searchsorted(table[:, 1], begin, "right")
             found |= table[following, 0] >= begin + length
         return found
 
-    def take(self, begin: int, end: int) -> int | None:
+    def take(self, begin: int, end: int, session: int) -> int | None:
         for unit, spans in enumerate(self.busy):
-            at = bisect.bisect(spans, (begin, end))
+            at = bisect.bisect(spans, (begin,))
             if (at == 0 or spans[at - 1][1] <= begin) and (at == len(spans) or end <= spans[at][0]):
-                spans.insert(at, (begin, end))
+                spans.insert(at, (begin, end, session))
                 return unit
         return None
 
-    def give_back(self, unit: int, begin: int, end: int) -> None:
-        self.busy[unit].remove((begin, end))
+    def give_back(self, unit: int, begin: int, end: int, session: int) -> None:
+        self.busy[unit].remove((begin, end, session))
+
+    def holders(self, begin: int, end: int) -> list[list[int]]:
+        """Of each unit who has it in this time."""
+        return [[who for b, e, who in spans if b < end and begin < e] for spans in self.busy]
 
 
 class Kept(NamedTuple):
@@ -233,11 +239,18 @@ class Board:
 
     def suits(self, stretch: Stretch, starts: Starts, at: Ints, *, alone: bool = False) -> Bools:
         """Where patient and equipment are free too; `alone`: were nothing else planned."""
-        busy = (self.fixed_busy if alone else self.busy).get(stretch.patient_id, ())
+        free = self.patient_is_free(stretch, starts, at, alone=alone)
+        return free & self.has_equipment(starts, at, alone=alone)
+
+    def patient_is_free(self, stretch: Stretch, starts: Starts, at: Ints, *, alone: bool = False) -> Bools:
+        begin, found = starts.begin[at], np.ones(len(at), np.bool_)
+        for busy_from, busy_until in (self.fixed_busy if alone else self.busy).get(stretch.patient_id, ()):
+            found &= (begin >= busy_until) | (begin + starts.duration <= busy_from)
+        return found
+
+    def has_equipment(self, starts: Starts, at: Ints, *, alone: bool = False) -> Bools:
         units = self.fixed_units if alone else self.units
         begin, found = starts.begin[at], np.ones(len(at), np.bool_)
-        for busy_from, busy_until in busy:
-            found &= (begin >= busy_until) | (begin + starts.duration <= busy_from)
         for kind in starts.kinds:
             for clinic in np.unique(starts.clinic[at]):
                 here = starts.clinic[at] == clinic
@@ -258,7 +271,7 @@ class Board:
             span[0] < until and begin < span[1] for begin, until in self.busy.get(stretch.patient_id, ())
         ):
             return False
-        units = self._take_units(starts, at)
+        units = self._take_units(starts, at, session)
         if units is None:
             return False
         self.taken[covers] = session
@@ -276,17 +289,17 @@ class Board:
         self.load[int(starts.practitioner[kept.at])] -= 1
         begin, clinic = int(starts.begin[kept.at]), int(starts.clinic[kept.at])
         for kind, unit in zip(starts.kinds, kept.units, strict=True):
-            self.units[clinic, kind].give_back(unit, begin, begin + starts.occupied)
+            self.units[clinic, kind].give_back(unit, begin, begin + starts.occupied, session)
 
-    def _take_units(self, starts: Starts, at: int) -> tuple[int, ...] | None:
+    def _take_units(self, starts: Starts, at: int, session: int) -> tuple[int, ...] | None:
         begin, clinic = int(starts.begin[at]), int(starts.clinic[at])
         taken: list[int] = []
         for kind in starts.kinds:
             units = self.units.get((clinic, kind))
-            unit = units.take(begin, begin + starts.occupied) if units else None
+            unit = units.take(begin, begin + starts.occupied, session) if units else None
             if unit is None:
                 for done, before in zip(taken, starts.kinds, strict=False):
-                    self.units[clinic, before].give_back(done, begin, begin + starts.occupied)
+                    self.units[clinic, before].give_back(done, begin, begin + starts.occupied, session)
                 return None
             taken.append(unit)
         return tuple(taken)
@@ -350,4 +363,4 @@ def _add_units(
         while len(spans) < unit:
             spans.append([])
         if begin is not None:
-            spans[unit - 1].append((begin, end))
+            spans[unit - 1].append((begin, end, FREE))

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -145,8 +145,13 @@ class Plan:
         self, stretch: Stretch, options: Options, most: int | None = None, *, alone: bool = False
     ) -> Placed:
         starts = self.board.starts(stretch.terms.service_id)
-        at, worth, wishes = options.only(self.board.suits(stretch, starts, options.at, alone=alone))
-        return Chain(stretch, starts, at, worth, wishes).best(most) if len(at) else []
+        return self._chain(
+            stretch, options.only(self.board.suits(stretch, starts, options.at, alone=alone)), most
+        )
+
+    def _chain(self, stretch: Stretch, options: Options, most: int | None) -> Placed:
+        starts = self.board.starts(stretch.terms.service_id)
+        return Chain(stretch, starts, *options).best(most) if len(options.at) else []
 
     def most_alone(self, stretch: Stretch) -> int:
         """How many sessions could have a time, were nothing else planned."""
@@ -162,9 +167,8 @@ class Plan:
     def _reach(self, stretch: Stretch, wanted: int, depth: int, settled: set[Stretch]) -> bool:
         savepoint = len(self._changed)
         self._remove(stretch)
-        placed = self.chain(stretch, self._with_evictions(stretch, settled), wanted)
-        if len(placed) == wanted:
-            others = self.in_the_way(stretch, placed)
+        placed = self._chain_with_evictions(stretch, wanted, settled)
+        if len(placed) == wanted and (others := self.in_the_way(stretch, placed, settled)) is not None:
             owed = [(other, len(self._remove(other))) for other in others]
             if self.put(stretch, placed) == wanted and all(
                 self._settle(other, count, depth, settled | {stretch}) for other, count in owed
@@ -191,15 +195,23 @@ class Plan:
         del self._changed[savepoint:]
         self.restore(saved)
 
+    def _chain_with_evictions(self, stretch: Stretch, wanted: int, settled: set[Stretch]) -> Placed:
+        options, starts = self._with_evictions(stretch, settled), self.board.starts(stretch.terms.service_id)
+        free = self.board.patient_is_free(stretch, starts, options.at)
+        return self._chain(stretch, options.only(free), wanted)
+
     def _with_evictions(self, stretch: Stretch, settled: set[Stretch]) -> Options:
         """All options, those that others have at a price: higher where the other has little choice, and by chance."""
         options, starts = self.options(stretch), self.board.starts(stretch.terms.service_id)
+        options = options.only(self.board.has_equipment(starts, options.at, alone=True))
         first, count = starts.first[options.at], starts.length[options.at]
         reach = np.minimum(first[:, None] + np.arange(int(count.max(initial=1))), len(self.board.taken) - 1)
         sessions = np.where(np.arange(reach.shape[1]) < count[:, None], self.board.taken[reach], FREE)
         known, which = np.unique(sessions, return_inverse=True)
         prices = np.array([self._price(int(session), settled) for session in known], np.int64)
         price = prices[which.reshape(sessions.shape)].sum(1)
+        if starts.kinds:
+            price += EVICTION * ~self.board.has_equipment(starts, options.at)
         options = options._replace(worth=options.worth - price)
         return options.only(price < BARRED)
 
@@ -216,15 +228,28 @@ class Plan:
             + self._random.randrange(EVICTION)
         )
 
-    def in_the_way(self, stretch: Stretch, placed: Placed) -> list[Stretch]:
-        starts, taken = self.board.starts(stretch.terms.service_id), self.board.taken
-        sessions = {
-            int(session)
-            for at in placed
-            for session in taken[starts.first[at] : starts.first[at] + starts.length[at]]
-            if session != FREE
-        }
+    def in_the_way(
+        self, stretch: Stretch, placed: Placed, settled: Collection[Stretch] = ()
+    ) -> list[Stretch] | None:
+        """Who has the slots and units that the starts need; None where one of them must stay."""
+        starts, board = self.board.starts(stretch.terms.service_id), self.board
+        sessions: set[int] = set()
+        for at in placed:
+            sessions |= set(board.taken[starts.first[at] : starts.first[at] + starts.length[at]].tolist())
+        sessions.discard(FREE)
+        for at in placed:
+            begin, clinic = int(starts.begin[at]), int(starts.clinic[at])
+            for kind in starts.kinds:
+                of_unit = board.units[clinic, kind].holders(begin, begin + starts.occupied)
+                left = [set(who) - sessions for who in of_unit]
+                movable = [who for who in left if self._may(who, settled)]
+                if not movable:
+                    return None
+                sessions |= min(movable, key=len)
         return list(dict.fromkeys(self.of_session[session] for session in sorted(sessions)))
+
+    def _may(self, sessions: set[int], settled: Collection[Stretch]) -> bool:
+        return FREE not in sessions and not any(self.of_session[session] in settled for session in sessions)
 
 
 def construct(plan: Plan, clock: Clock) -> int:

@@ -57,7 +57,9 @@ def _impose(plan: Plan, wanted: dict[Stretch, Placed]) -> None:
     for stretch in wanted:
         plan.clear(stretch)
     others = {
-        other: len(plan.placed(other)) for s, placed in wanted.items() for other in plan.in_the_way(s, placed)
+        other: len(plan.placed(other))
+        for stretch, placed in wanted.items()
+        for other in plan.in_the_way(stretch, placed) or ()
     }
     for other in others:
         plan.clear(other)
@@ -90,30 +92,27 @@ def _proven_missing(plan: Plan, clock: Clock, progress: Progress) -> int:
 
 
 def _groups(plan: Plan) -> list[list[Stretch]]:
-    """Those that lack a time, each with whoever has what they could use, and so on; but not who has much choice."""
-    group_of: dict[Stretch, int] = {}
-    groups: dict[int, set[Stretch]] = {}
+    """Those that lack a time, each with whoever has what they could use, and so on; but not who has much choice. What is
+    in one group is in no other.
+    """
+    groups: list[list[Stretch]] = []
+    grouped: set[Stretch] = set()
     lacking = [stretch for stretch in plan.stretches if plan.missing(stretch)]
-    for number, stretch in enumerate(lacking):
-        if stretch in group_of:
-            continue
-        groups[number] = set()
-        queue, pairs = [stretch], 0
+    for stretch in sorted(lacking, key=lambda s: _pairs(plan, [s])):
+        group, queue, pairs = list[Stretch](), [stretch], 0
         while queue:
             one = queue.pop(0)
-            if one in groups[number]:
+            if one in grouped:
                 continue
-            if (known := group_of.get(one)) is not None:
-                groups[number] |= groups.pop(known)
-            else:
-                pairs += _pairs(plan, [one])
-                if pairs > SOLVABLE and one is not stretch:
-                    break
-                groups[number].add(one)
-                queue += [s for s in _rivals(plan, one) if s not in groups[number]]
-            for member in groups[number]:
-                group_of[member] = number
-    return [sorted(group, key=lambda s: s.request_id) for group in groups.values()]
+            pairs += _pairs(plan, [one])
+            if pairs > SOLVABLE and group:
+                break
+            grouped.add(one)
+            group.append(one)
+            queue += [rival for rival in _rivals(plan, one) if rival not in grouped]
+        if group:
+            groups.append(group)
+    return groups
 
 
 def _rivals(plan: Plan, stretch: Stretch) -> Sequence[Stretch]:

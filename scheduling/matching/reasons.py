@@ -57,18 +57,12 @@ class Explanation:
         rules = {
             "dates": (starts.day >= terms.first_day) & (starts.day <= terms.last_day),
             "gap": self._gap(),
-            "equipment": np.ones(len(every), np.bool_),
+            "equipment": self.board.has_equipment(starts, every),
         }
         for rule in terms.hard:
             for name, part in _parts(rule).items():
                 rules[name] = rules.get(name, True) & starts.fitting(part, every)
-        suits = self.board.suits(self.stretch, starts, every)
-        if starts.kinds:
-            without = starts._replace(kinds=())
-            rules["patient"] = self.board.suits(self.stretch, without, every)
-            rules["equipment"] = suits | ~rules["patient"]
-        else:
-            rules["patient"] = suits
+        rules["patient"] = self.board.patient_is_free(self.stretch, starts, every)
         return rules
 
     def _previous(self) -> Dated | None:

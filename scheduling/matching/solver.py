@@ -186,9 +186,9 @@ class Model:
     def _add_equipment(self) -> None:
         for key, uses in self.uses.items():
             busy = self.board.fixed_units[key].busy
-            instants = {begin for begin, _end, _l in uses} | {b for spans in busy for b, _end in spans}
+            instants = {begin for begin, _end, _l in uses} | {b for spans in busy for b, _end, _who in spans}
             for instant in sorted(instants):
-                left = sum(not any(b <= instant < e for b, e in spans) for spans in busy)
+                left = sum(not any(b <= instant < e for b, e, _who in spans) for spans in busy)
                 together = [literal for begin, end, literal in uses if begin <= instant < end]
                 if len(together) > left:
                     self.model.add(sum(together) <= left)
