@@ -1,12 +1,14 @@
 """How the sessions of a course are shown, to staff and to its patient; and what the patient may do with them."""
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,7 +17,9 @@ from django.views.decorators.http import require_POST
 
 from clinic_booking.models import User
 from scheduling import matching
-from scheduling.models import Booking, BookingRequest, SessionTicket
+from scheduling.errors import BookingError, SlotGone
+from scheduling.fit import Reason, Time, read_rules
+from scheduling.models import Booking, BookingRequest, SessionTicket, Slot
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,34 @@ def planning(request: HttpRequest, request_id: int) -> HttpResponse:
     result = matching.autofill(request_id=course.pk, by=request.user)
     say_planned(request, result.placed, result.unplaced)
     return redirect(f"{reverse('me')}#course-{course.pk}")
+
+
+class AgainstRules(BookingError):
+    """`reasons` in the words of `fit`."""
+
+    def __init__(self, reasons: Iterable[Reason]) -> None:
+        super().__init__()
+        self.sentence = " ".join(str(reason.sentence) for reason in reasons)
+
+
+def own_session(user: User | AnonymousUser, session_id: int) -> SessionTicket:
+    """A session that the patient may book now. To all others it does not exist."""
+    mine = SessionTicket.objects.filter(status=SessionTicket.Status.PLANNED, request__closed_at=None)
+    if not user.is_authenticated:
+        raise Http404
+    mine = mine.filter(request__patient__user=user)
+    return get_object_or_404(mine.select_related("request__service", "request__patient"), pk=session_id)
+
+
+def check_rules(session: SessionTicket, slot_id: int) -> None:
+    """Patients choose freely within the validity and the rules that must hold. Raises AgainstRules, SlotGone."""
+    slot = Slot.objects.filter(pk=slot_id).select_related("clinic").first()
+    if slot is None:
+        raise SlotGone
+    length = dt.timedelta(minutes=session.request.service.duration_minutes)
+    time = Time(slot.starts_at, slot.starts_at + length, slot.clinic, slot.practitioner_id)
+    if reasons := read_rules([session.request_id])[session.request_id](session.pk).hard_violations(time):
+        raise AgainstRules(reasons)
 
 
 def say_planned(request: HttpRequest, placed: Sequence[Booking], unplaced: Sequence[SessionTicket]) -> None:

@@ -65,11 +65,18 @@ class SearchForm(ClinicForm):
         error_messages={"invalid_choice": _("This cannot be booked online. Please choose another reason.")},
     )
     date = IsoDateField(required=False)
+    session = forms.IntegerField(min_value=1, max_value=MAX_ID, required=False)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.data.get("session"):  # what a course sells need not be for everybody to book
+            self.fields["service"].queryset = Service.objects.all()  # type: ignore[attr-defined]
 
 
 class HoldForm(forms.Form):
     slot = forms.IntegerField(min_value=1, max_value=MAX_ID)
     service = forms.IntegerField(min_value=1, max_value=MAX_ID)
+    session = forms.IntegerField(min_value=1, max_value=MAX_ID, required=False)
 
 
 class MoveForm(forms.Form):

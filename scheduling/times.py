@@ -29,8 +29,10 @@ class Choice:
     fields: dict[str, int]
 
     @classmethod
-    def of_hold(cls, service_id: int) -> "Choice":
-        return cls(reverse("holds"), {"service": service_id})
+    def of_hold(cls, service_id: int, session_id: int | None = None) -> "Choice":
+        """With a session, the time is for that one of a course."""
+        session = {"session": session_id} if session_id else {}
+        return cls(reverse("holds"), {"service": service_id} | session)
 
     @classmethod
     def of_move(cls, booking: Booking) -> "Choice":

@@ -2,7 +2,7 @@ from django.urls import path
 from django.views.generic import TemplateView
 
 from patients.privacy import NOTICE_VERSION
-from scheduling import desk, matching_views, supply_views, views, visits, waitlist_views, wizard
+from scheduling import courses, desk, matching_views, supply_views, views, visits, waitlist_views, wizard
 
 privacy = TemplateView.as_view(
     template_name="patients/privacy.html", extra_context={"notice_version": NOTICE_VERSION}
@@ -30,6 +30,7 @@ urlpatterns = [
     path("waitlist/offers/<int:pk>/", waitlist_views.offer, name="offer"),
     path("waitlist/offers/<int:pk>/acceptance/", waitlist_views.acceptance, name="accept_offer"),
     path("waitlist/offers/<int:pk>/declining/", waitlist_views.declining, name="decline_offer"),
+    path("me/courses/<int:request_id>/planning/", courses.planning, name="course_planning"),
     path("privacy/", privacy, name="privacy"),
     path("help/", about, name="help"),
     path("desk/", desk.home, name="desk_home"),

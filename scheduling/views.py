@@ -15,10 +15,10 @@ from django.views.decorators.vary import vary_on_headers
 
 from clinic_booking.context import Request
 from patients.models import Patient
-from scheduling import booking, search, visits
+from scheduling import booking, courses, search, visits
 from scheduling.errors import NoMoreRenewals, NotOffered, SlotTaken, TooLate
 from scheduling.forms import BadField, ClinicForm, HoldForm, SearchForm
-from scheduling.models import Booking, Clinic, Hold, Service
+from scheduling.models import Booking, Clinic, Hold, Service, SessionTicket
 from scheduling.times import Choice, cards, day_strip, offers, offers_near
 
 DAYS_AHEAD = 180
@@ -45,12 +45,16 @@ def book(request: Request) -> HttpResponse:
         return redirect("home")
     form = SearchForm(request.GET)
     if not form.is_valid():
-        raise BadField(form, missing=["service", "clinic"])
+        raise BadField(form, missing=["service", "clinic", "session"])
+    session = _session(request, form.cleaned_data["session"])
     service, clinic = form.cleaned_data["service"], form.cleaned_data["clinic"]
     clinics = list(Clinic.objects.filter(is_active=True))
     shown = [clinic] if clinic else clinics
     today = shown[0].today() if shown else dt.datetime.now(dt.UTC).date()
     last = today + dt.timedelta(DAYS_AHEAD)
+    if session:
+        today = max(today, session.request.valid_from or today)
+        last = max(today, min(last, session.request.valid_until or last))
     asked = form.cleaned_data["date"] or _first_free_day(service, shown) or today
     day = min(max(asked, today), last)
     moving, mine = _moving(request, service), own_hold(request)
@@ -65,7 +69,10 @@ def book(request: Request) -> HttpResponse:
         "is_nearest": day != asked,
         "moving": moving,
         "mine": mine,
-        "choice": Choice.of_move(moving) if moving else Choice.of_hold(service.pk),
+        "session": session,
+        "choice": Choice.of_move(moving)
+        if moving
+        else Choice.of_hold(service.pk, session.pk if session else None),
         "strip": day_strip(service, shown, day, today, last),
         "cards": cards(people, {c.pk: c for c in shown}, mine),
     }
@@ -78,6 +85,11 @@ def _first_free_day(service: Service, clinics: list[Clinic]) -> dt.date | None:
     now = dt.datetime.now(dt.UTC)
     free = search.nearest_free(service_id=service.pk, clinic_ids=by_id, around=now, limit=1)
     return by_id[free[0].clinic_id].local_date(free[0].starts_at) if free else None
+
+
+def _session(request: Request, session_id: int | None) -> SessionTicket | None:
+    """The patient's own session of a course for which a time is chosen, if it is for one."""
+    return courses.own_session(request.user, session_id) if session_id else None
 
 
 def _moving(request: Request, service: Service) -> Booking | None:
@@ -101,16 +113,24 @@ def holds(request: Request) -> HttpResponse:
     if not form.is_valid():
         raise NotOffered
     slot_id, service_id = form.cleaned_data["slot"], form.cleaned_data["service"]
+    session = _session(request, form.cleaned_data["session"])
+    if session:
+        courses.check_rules(session, slot_id)
     try:
         hold = booking.hold_slots(
-            slot_id=slot_id, service_id=service_id, owner=owner_of(request), patient=patient_of(request)
+            slot_id=slot_id,
+            service_id=service_id,
+            owner=owner_of(request),
+            patient=patient_of(request),
+            any_service=session is not None,
+            session_id=session.pk if session else None,
         )
     except SlotTaken as refusal:
         context = {
             "nav": "book",
             "sentence": refusal.sentence,
             "offers": offers(refusal.nearby),
-            "choice": Choice.of_hold(service_id),
+            "choice": Choice.of_hold(service_id, session.pk if session else None),
             "service": Service.objects.filter(pk=service_id).first(),
         }
         return render(request, "scheduling/taken.html", context, status=refusal.status)
@@ -162,7 +182,7 @@ def times_near(hold: Hold) -> dict[str, object]:
     is_alone = not hold.followers.exists()
     return {
         "offers": offers_near(hold) if is_alone else [],
-        "choice": Choice.of_hold(hold.service_id),
+        "choice": Choice.of_hold(hold.service_id, hold.session_id),
         "times_url": url,
     }
 
@@ -175,6 +195,8 @@ def times_url(hold: Hold) -> str:
         return plan_url(dict.fromkeys([hold.service.slug, *followers]))
     day = hold.clinic.local_date(hold.starts_at)
     query = {"service": hold.service.slug, "clinic": hold.clinic.slug, "date": day.isoformat()}
+    if hold.session_id:
+        query["session"] = str(hold.session_id)
     return f"{reverse('book')}?{urlencode(query)}"
 
 

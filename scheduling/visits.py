@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from clinic_booking.models import User
-from scheduling import booking, changes, ics, links
+from scheduling import booking, changes, courses, ics, links
 from scheduling.errors import SlotTaken
 from scheduling.forms import BadField, MoveForm
 from scheduling.models import Booking, BookingRequest, ChangeProposal, WaitlistEntry
@@ -127,12 +127,15 @@ def _taken(found: Booking, refusal: SlotTaken) -> dict[str, Any]:
 @login_required
 @require_safe
 def me(request: HttpRequest) -> HttpResponse:
-    mine = Booking.objects.filter(patient__user=_user(request)).select_related(
+    user = request.user
+    assert isinstance(user, User)
+    mine = Booking.objects.filter(patient__user=user).select_related(
         "clinic", "practitioner", "station", "service"
     )
     now = timezone.now()
     context = {
         "nav": "me",
+        "courses": courses.courses(courses.own_requests(user)),
         "upcoming": mine.live().filter(ends_at__gte=now).order_by("starts_at"),
         "waiting": waiting_of(_user(request)),
         "past": mine.exclude(pk__in=mine.live().filter(ends_at__gte=now)).order_by("-starts_at")[:PAST_SHOWN],

@@ -6,6 +6,9 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils.dates import WEEKDAYS
+from django.utils.formats import date_format
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from patients.models import Patient
@@ -125,9 +128,36 @@ class PatternFields(models.Model):
     class Meta:
         abstract = True
 
+    @property
+    def in_words(self) -> str:
+        """What it asks for, without whether it must. Prefetch `practitioners` and `clinics` where there are many."""
+        said = [
+            ", ".join(str(WEEKDAYS[day - 1]) for day in sorted(self.weekdays)),
+            _between(
+                _("%s or later"),
+                _("until %s"),
+                *(t and f"{t:%H:%M}" for t in (self.from_time, self.until_time)),
+            ),
+            _between(
+                _("from %s"),
+                _("until %s"),
+                *(d and date_format(d, "j M Y") for d in (self.earliest, self.latest)),
+            ),
+            _between(
+                _("at least %s days apart"), _("at most %s days apart"), self.min_gap_days, self.max_gap_days
+            ),
+            ", ".join(str(who) for who in self.practitioners.all()),
+            ", ".join(str(clinic) for clinic in self.clinics.all()),
+        ]
+        return " · ".join(part for part in said if part)
+
     def clean(self) -> None:
         if len(set(self.weekdays or [])) != len(self.weekdays or []):
             raise ValidationError({"weekdays": _("A weekday is given twice.")})
+
+
+def _between(least: Promise, most: Promise, first: object, last: object) -> str:
+    return ", ".join(str(text) % n for text, n in ((least, first), (most, last)) if n not in (None, ""))
 
 
 def pattern_constraints(prefix: str) -> list[models.BaseConstraint]:
