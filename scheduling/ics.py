@@ -12,8 +12,21 @@ from scheduling.models import Booking
 CONTENT_TYPE = "text/calendar; charset=utf-8"
 
 
-def calendar_file(booking: Booking) -> bytes:
+def calendar_file(*bookings: Booking) -> bytes:
     """A newer version of the same visit replaces the older one in the patient's calendar (UID, SEQUENCE)."""
+    cancelled = all(booking.status == Booking.Status.CANCELLED for booking in bookings)
+    calendar = Calendar()
+    calendar.add("prodid", "-//Harbour Clinics//Visits//EN")
+    calendar.add("version", "2.0")
+    calendar.add("method", "CANCEL" if cancelled else "PUBLISH")
+    for booking in bookings:
+        calendar.add_component(_event(booking))
+    calendar.add_missing_timezones()
+    text: bytes = calendar.to_ical()
+    return text
+
+
+def _event(booking: Booking) -> Event:
     clinic = booking.clinic
     cancelled = booking.status == Booking.Status.CANCELLED
     event = Event()
@@ -27,11 +40,4 @@ def calendar_file(booking: Booking) -> bytes:
     event.add("summary", _("Visit at %(clinic)s") % {"clinic": clinic.name})
     event.add("location", f"{clinic.name}, {clinic.address}, {booking.station.name}")
     event.add("description", _("Reference %(reference)s") % {"reference": booking.reference})
-    calendar = Calendar()
-    calendar.add("prodid", "-//Harbour Clinics//Visits//EN")
-    calendar.add("version", "2.0")
-    calendar.add("method", "CANCEL" if cancelled else "PUBLISH")
-    calendar.add_component(event)
-    calendar.add_missing_timezones()
-    text: bytes = calendar.to_ical()
-    return text
+    return event

@@ -21,8 +21,9 @@ from clinic_booking.models import Event, Notification
 from clinic_booking.templatetags.page import local_date, local_time
 from patients.models import Patient
 from scheduling import ics
+from scheduling.booking import bookings_of
 from scheduling.links import booking_url, new_time_url
-from scheduling.models import Booking, ChangeProposal
+from scheduling.models import Booking, ChangeProposal, Hold
 
 MAX_ATTEMPTS = 10
 KINDS: dict[str, tuple[str, Promise]] = {
@@ -34,9 +35,11 @@ KINDS: dict[str, tuple[str, Promise]] = {
 
 @subscribe(*KINDS)
 def mail_about_visit(event: Event) -> None:
-    related = Booking.objects.select_related("clinic", "station", "patient")
+    related = Booking.objects.select_related("clinic", "station", "patient", "hold")
     booking = related.get(pk=event.data["booking"])
     kind, subject = KINDS[event.topic]
+    if kind == "booked" and booking.hold and _mail_about_all(event, booking.hold):
+        return
     if event.data.get("matched"):
         # One of several that were planned at once: `mail_about_sessions` tells of all of them.
         return
@@ -54,6 +57,26 @@ def mail_about_visit(event: Event) -> None:
         context={"booking": booking, "clinic": booking.clinic, "url": booking_url(booking)},
         attachments=[("visit.ics", ics.calendar_file(booking), ics.CONTENT_TYPE)],
     )
+
+
+def _mail_about_all(event: Event, hold: Hold) -> bool:
+    """One e-mail, sent for the lead, about all that was held and booked together. False for what was held alone."""
+    if hold.lead_id:
+        return True
+    booked = bookings_of(hold).select_related("clinic", "station", "patient")
+    if len(booked) == 1:
+        return False
+    if live := [each for each in booked if each.status == Booking.Status.BOOKED]:
+        subject = ngettext("Your visit is booked", "Your %(count)s appointments are booked", len(live))
+        mail(
+            event=event,
+            kind="planned",
+            to=live[0].patient,
+            subject=subject % {"count": len(live)},
+            context={"visits": [(each, booking_url(each)) for each in live]},
+            attachments=[("visits.ics", ics.calendar_file(*live), ics.CONTENT_TYPE)],
+        )
+    return True
 
 
 @subscribe("request.matched")

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
-from scheduling.models import Clinic, Hold, Practitioner, Service, Station, WalkingTime
+from django.db.models import Q, QuerySet
 
+from scheduling.models import Booking, Clinic, Hold, Practitioner, Service, Station, WalkingTime
+
+RELATED = ("clinic__legal_entity", "practitioner", "station", "service", "patient", "hold")
 Walks = Mapping[tuple[int, int], int]
 
 
@@ -86,3 +89,41 @@ def held_together(lead: Hold) -> list[Hold]:
     followers = Hold.objects.filter(lead=lead)
     related = followers.select_related("clinic__legal_entity", "service", "practitioner", "station")
     return [lead, *related.order_by("part")]
+
+
+# -- The appointments of a visit -----------------------------------------------------------------
+
+
+def stops_of(booking: Booking) -> list[Booking]:
+    """The patient's appointments of that day at the clinic, and those of the day that were booked with it, in order.
+
+    Of a cancelled visit what was cancelled with it, at the same moment.
+    """
+    related = (
+        Booking.objects.filter(patient=booking.patient_id).select_related(*RELATED).order_by("starts_at")
+    )
+    if booking.status == Booking.Status.CANCELLED:
+        related = related.filter(cancelled_at=booking.cancelled_at)
+    else:
+        related = related.live()
+    first, until = booking.clinic.day_bounds(booking.clinic.local_date(booking.starts_at))
+    same_day = related.filter(starts_at__gte=first, starts_at__lt=until)
+    found = list(same_day.filter(Q(visit=booking.visit_id) | _held_with(booking)))
+    return found if booking in found else [booking]
+
+
+def plan_of(booking: Booking) -> QuerySet[Booking]:
+    """All that was booked together with it and is still to come, whatever the day."""
+    related = Booking.objects.filter(_held_with(booking), status=Booking.Status.BOOKED)
+    return related.select_related(*RELATED).order_by("starts_at")
+
+
+def _held_with(booking: Booking) -> Q:
+    if booking.hold is None:
+        return Q(pk=booking.pk)
+    lead = booking.hold.lead_id or booking.hold_id
+    return Q(hold=lead) | Q(hold__lead=lead)
+
+
+def still_booked(stops: Sequence[Booking]) -> list[Booking]:
+    return [stop for stop in stops if stop.status == Booking.Status.BOOKED]

@@ -2,7 +2,17 @@ from django.urls import path
 from django.views.generic import TemplateView
 
 from patients.privacy import NOTICE_VERSION
-from scheduling import courses, desk, matching_views, supply_views, views, visits, waitlist_views, wizard
+from scheduling import (
+    courses,
+    desk,
+    matching_views,
+    supply_views,
+    views,
+    visits,
+    waitlist_views,
+    whole_visits,
+    wizard,
+)
 
 privacy = TemplateView.as_view(
     template_name="patients/privacy.html", extra_context={"notice_version": NOTICE_VERSION}
@@ -20,6 +30,7 @@ urlpatterns = [
     path("bookings/<slug:reference>.ics", visits.calendar, name="booking_ics"),
     path("bookings/<slug:reference>/cancellation/", visits.cancellation, name="cancellation"),
     path("bookings/<slug:reference>/move/", visits.move, name="move"),
+    path("bookings/<slug:reference>/visit/", whole_visits.move, name="visit_move"),
     path("plan/", wizard.plan, name="plan"),
     path("plan/holds/", wizard.hold_plan, name="plan_holds"),
     path("bookings/<slug:reference>/new-time/", visits.new_time, name="new_time"),

@@ -14,7 +14,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from clinic_booking.models import User
-from scheduling import booking, changes, courses, ics, links
+from scheduling import booking, changes, courses, ics, links, stops
+from scheduling.desk import clinics_of
 from scheduling.errors import SlotTaken
 from scheduling.forms import BadField, MoveForm
 from scheduling.models import Booking, BookingRequest, ChangeProposal, WaitlistEntry
@@ -27,7 +28,7 @@ PAST_SHOWN = 50
 def find(request: HttpRequest, reference: str) -> Booking:
     """The visit, if this browser may see it; 404 otherwise, also for what exists."""
     visible = Booking.objects.visible_to(request.user, references=request.session.get("bookings", []))
-    related = visible.select_related("clinic__legal_entity", "practitioner", "station", "service", "patient")
+    related = visible.select_related(*stops.RELATED)
     return get_object_or_404(related, reference=reference)
 
 
@@ -43,8 +44,30 @@ def show(request: HttpRequest, reference: str) -> HttpResponse:
     key = request.GET.get("key")
     if key and links.opens(key, reference):
         remember(request, reference)
+        booked = Booking.objects.select_related("hold").filter(reference=reference).first()
+        # The letter is about all that was booked together.
+        for other in stops.plan_of(booked) if booked else ():
+            remember(request, other.reference)
         return redirect("booking", reference)
-    return render(request, "scheduling/booking.html", {"nav": "me", "booking": find(request, reference)})
+    found = find(request, reference)
+    return render(request, "scheduling/booking.html", {"nav": "me", **_whole(request, found)})
+
+
+def _whole(request: HttpRequest, booking: Booking) -> dict[str, Any]:
+    """The appointment with the rest of its visit and of what was booked with it."""
+    visit = stops.stops_of(booking)
+    own = {each.pk for each in visit}
+    open_ones = stops.still_booked(visit)
+    by_clinic = acts_for_clinic(request, booking)
+    return {
+        "booking": booking,
+        "visit": visit,
+        "stops": stops.in_order(visit) if len(visit) > 1 else None,
+        "others": [each for each in stops.plan_of(booking) if each.pk not in own] if booking.hold else [],
+        "total_cents": sum(each.price_cents for each in visit),
+        "by_clinic": by_clinic,
+        "can_change": bool(open_ones) and (by_clinic or all(each.can_be_changed() for each in open_ones)),
+    }
 
 
 @never_cache
@@ -73,7 +96,7 @@ def calendar(request: HttpRequest, reference: str) -> HttpResponse:
     found = find(request, reference)
     disposition = f'attachment; filename="visit-{found.reference}.ics"'
     return HttpResponse(
-        ics.calendar_file(found),
+        ics.calendar_file(*stops.stops_of(found)),
         content_type=ics.CONTENT_TYPE,
         headers={"Content-Disposition": disposition, "Cache-Control": "no-store"},
     )
@@ -82,13 +105,31 @@ def calendar(request: HttpRequest, reference: str) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancellation(request: HttpRequest, reference: str) -> HttpResponse:
+    """Of one appointment, of the whole visit, or of all that was booked together: all of it, or nothing."""
     found = find(request, reference)
+    whole = _whole(request, found)
     if request.method != "POST":
-        return render(request, "scheduling/cancellation.html", {"nav": "me", "booking": found})
+        return render(request, "scheduling/cancellation.html", {"nav": "me", **whole})
+    scopes = {"visit": whole["visit"], "plan": [*whole["visit"], *whole["others"]]}
+    chosen = stops.still_booked(scopes.get(request.POST.get("scope", ""), [found])) or [found]
+    by_clinic = whole["by_clinic"]
     with transaction.atomic(durable=True):
-        booking.cancel_booking(booking_id=found.pk, by=_user(request), reason="patient", patient_asks=True)
+        booking.cancel_bookings(
+            booking_ids=[each.pk for each in chosen],
+            by=user_of(request),
+            reason="clinic" if by_clinic else "patient",
+            patient_asks=not by_clinic,
+        )
     messages.success(request, _("Your visit is cancelled."))
     return redirect("booking", reference)
+
+
+def acts_for_clinic(request: HttpRequest, booking: Booking) -> bool:
+    """Staff of its clinic, for whom the rule on how late does not count; not for their own visits."""
+    user = user_of(request)
+    if user is None or booking.patient.user_id == user.pk:
+        return False
+    return clinics_of(user).filter(pk=booking.clinic_id).exists()
 
 
 @require_POST
@@ -103,7 +144,7 @@ def move(request: HttpRequest, reference: str) -> HttpResponse:
                 booking_id=found.pk,
                 slot_id=form.cleaned_data["slot"],
                 version=form.cleaned_data["version"],
-                by=_user(request),
+                by=user_of(request),
                 patient_asks=True,
             )
     except SlotTaken as refusal:
@@ -137,7 +178,7 @@ def me(request: HttpRequest) -> HttpResponse:
         "nav": "me",
         "courses": courses.courses(courses.own_requests(user)),
         "upcoming": mine.live().filter(ends_at__gte=now).order_by("starts_at"),
-        "waiting": waiting_of(_user(request)),
+        "waiting": waiting_of(user_of(request)),
         "past": mine.exclude(pk__in=mine.live().filter(ends_at__gte=now)).order_by("-starts_at")[:PAST_SHOWN],
     }
     return render(request, "scheduling/me.html", context)
@@ -150,5 +191,5 @@ def waiting_of(user: User | None) -> QuerySet[WaitlistEntry]:
     return waiting.exclude(is_plan).select_related("session__request__service").order_by("joined_at")
 
 
-def _user(request: HttpRequest) -> User | None:
+def user_of(request: HttpRequest) -> User | None:
     return request.user if request.user.is_authenticated else None

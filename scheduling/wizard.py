@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
@@ -60,7 +61,9 @@ def page(request: Request, wishes: QueryDict, *, sentence: str = "", status: int
     )
 
 
-def answer(form: WishForm, patient: Patient | None) -> tuple[dict[str, Any], int]:
+def answer(
+    form: WishForm, patient: Patient | None, *, leaving: Iterable[int] = ()
+) -> tuple[dict[str, Any], int]:
     """What the page shows for these wishes, and its status."""
     context: dict[str, Any] = {"form": form, "wishes": form.asked.urlencode(), "found": None}
     if not form.is_asked or form.is_growing:
@@ -69,7 +72,7 @@ def answer(form: WishForm, patient: Patient | None) -> tuple[dict[str, Any], int
         context["errors"] = form.errors
         return context, 404 if form.is_unknown else 422
     context["wish"] = wish = form.wish()
-    context["found"] = proposals.propose(wish=wish, clinics=form.clinics(), patient=patient)
+    context["found"] = proposals.propose(wish=wish, clinics=form.clinics(), patient=patient, leaving=leaving)
     return context, 200
 
 
@@ -79,25 +82,25 @@ def hold_plan(request: Request) -> HttpResponse:
     try:
         lead = hold_parts(request, patient=patient_of(request))
     except BookingError as refusal:
-        return page(request, _wishes(request), sentence=str(refusal), status=refusal.status)
+        return page(request, wishes_of(request), sentence=str(refusal), status=refusal.status)
     return see_other(reverse("checkout", args=[lead.pk]))
 
 
 def hold_parts(request: Request, *, patient: Patient | None, any_service: bool = False) -> Hold:
-    parts = [_part(text) for text in request.POST.getlist("part")]
+    parts = [part_of(text) for text in request.POST.getlist("part")]
     if not parts or len({part.slot_id for part in parts}) < len(parts):
         raise BadParts
     made = holds.hold_together(parts=parts, owner=owner_of(request), patient=patient, any_service=any_service)
     return made[0]
 
 
-def _part(text: str) -> Part:
+def part_of(text: str) -> Part:
     if not (found := is_part(text)):
         raise BadParts
     return Part(int(found[1]), int(found[2]))
 
 
-def _wishes(request: Request) -> QueryDict:
+def wishes_of(request: Request) -> QueryDict:
     return QueryDict(request.POST.get("wishes", "")[:4000])
 
 
@@ -137,7 +140,7 @@ def desk_page(
 @login_required
 @require_POST
 def desk_hold(request: Request, clinic: str) -> HttpResponse:
-    here, wishes = _clinic(request, clinic), _wishes(request)
+    here, wishes = _clinic(request, clinic), wishes_of(request)
     try:
         lead = hold_parts(request, patient=_chosen_patient(wishes), any_service=True)
     except BookingError as refusal:
