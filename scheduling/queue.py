@@ -8,13 +8,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from scheduling import search
-from scheduling.models import Booking, Clinic, Hold, Service, Slot, Station
+from scheduling.models import Booking, BookingRequest, Clinic, Hold, Service, Slot, Station, WaitlistEntry
 
 # The one order of the waitlist, here and on the page of the staff. Between equals the better fit, then the longer wait.
 PRIORITY = ("urgency DESC", "boost DESC", "is_contract DESC")
 PATIENCE = ("joined_at", "entry_id")
+ORDER = ("-session__request__urgency", "-boost", "-is_contract", "joined_at", "pk")  # the same for the page
 MIN_OFFER_MINUTES = 10  # what is left to answer an offer; with less none is made
 STARTS_FOR_EACH = 5
 LIMIT = 500
@@ -132,6 +134,12 @@ SELECT entry_id, slot_id, score
 FROM ranked WHERE rank <= {STARTS_FOR_EACH}
 ORDER BY {", ".join(PRIORITY)}, score DESC, {", ".join(PATIENCE)}, starts_at, slot_id LIMIT {LIMIT}
 """  # noqa: S608  (constants)
+
+
+def in_order(entries: QuerySet[WaitlistEntry]) -> QuerySet[WaitlistEntry]:
+    """As they will be offered a time that suits all of them alike."""
+    is_contract = Q(session__request__source=BookingRequest.Source.CONTRACT)
+    return entries.annotate(is_contract=ExpressionWrapper(is_contract, BooleanField())).order_by(*ORDER)
 
 
 def chances(freed: Freed) -> list[Chance]:

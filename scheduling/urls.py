@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import TemplateView
 
 from patients.privacy import NOTICE_VERSION
@@ -9,7 +9,6 @@ from scheduling import (
     supply_views,
     views,
     visits,
-    waitlist_views,
     whole_visits,
     wizard,
 )
@@ -35,12 +34,7 @@ urlpatterns = [
     path("plan/holds/", wizard.hold_plan, name="plan_holds"),
     path("bookings/<slug:reference>/new-time/", visits.new_time, name="new_time"),
     path("me/", visits.me, name="me"),
-    path("waitlist/join/", waitlist_views.join, name="join_waitlist"),
-    path("waitlist/<int:pk>/", waitlist_views.show, name="waiting"),
-    path("waitlist/<int:pk>/leaving/", waitlist_views.leave, name="leave_waitlist"),
-    path("waitlist/offers/<int:pk>/", waitlist_views.offer, name="offer"),
-    path("waitlist/offers/<int:pk>/acceptance/", waitlist_views.acceptance, name="accept_offer"),
-    path("waitlist/offers/<int:pk>/declining/", waitlist_views.declining, name="decline_offer"),
+    path("", include("scheduling.waitlist_urls")),
     path("me/courses/<int:request_id>/planning/", courses.planning, name="course_planning"),
     path("privacy/", privacy, name="privacy"),
     path("help/", about, name="help"),
