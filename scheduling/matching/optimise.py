@@ -31,10 +31,9 @@ def optimise(plan: Plan, clock: Clock, progress: Progress) -> Outcome:
         repair(plan, clock, progress)
     if _pairs(plan, plan.stretches) <= SOLVABLE:
         bound = _solve_all(plan, clock)
-    else:
-        if len(plan.board.kept) < sessions:
-            bound = sessions - _proven_missing(plan, clock, progress)
-        improve(plan, clock, progress)
+    elif len(plan.board.kept) < sessions:
+        bound = sessions - _proven_missing(plan, clock, progress)
+    improve(plan, clock, progress)
     return Outcome(sessions, greedy, max(bound, len(plan.board.kept)), plan.score())
 
 

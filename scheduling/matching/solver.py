@@ -17,6 +17,7 @@ from scheduling.matching.demand import Rule, Stretch
 from scheduling.matching.greedy import Clock, Options, Placed, Plan
 
 WORKERS = 2
+NEAR = 1e-4  # of the best worth: to prove that no other plan spreads the work better takes for ever
 
 
 class Answer(NamedTuple):
@@ -222,17 +223,18 @@ class Model:
             worth = sum(worth * literal for worth, literal in self.worth)
             self.model.maximize(worth - LOAD * sum(self._loads()))
             self._hint(answer)
-            status, solver = self._run(clock, seconds)
+            status, solver = self._run(clock, seconds, near=NEAR)
             if status in (self.cp.OPTIMAL, self.cp.FEASIBLE):
                 answer = self._answer(solver)
             is_best &= status == self.cp.OPTIMAL
         return Answer(answer, bound, is_best)
 
-    def _run(self, clock: Clock, seconds: float) -> tuple[Any, Any]:
+    def _run(self, clock: Clock, seconds: float, near: float = 0.0) -> tuple[Any, Any]:
         """In a thread, so that a signal or a stop is not kept waiting by the solver."""
         solver = self.cp.CpSolver()
         solver.parameters.num_workers = WORKERS
         solver.parameters.random_seed = 1
+        solver.parameters.relative_gap_limit = near
         solver.parameters.max_time_in_seconds = max(0.01, min(seconds, clock.left))
         found: list[Any] = []
         thread = threading.Thread(target=lambda: found.append(solver.solve(self.model)), daemon=True)
