@@ -68,14 +68,18 @@ class Terms:
     patterns: Sequence[PatternSpec] = ()
 
     @classmethod
-    def of(cls, line: ContractLine) -> "Terms":
+    def of(cls, line: ContractLine, patterns: Sequence[PatternSpec] | None = None) -> "Terms":
+        """With other patterns than those stored, where they are just being written."""
+        if patterns is None:
+            stored = line.patterns.order_by("pk") if line.pk else []
+            patterns = [PatternSpec.of(pattern) for pattern in stored]
         return cls(
             service=line.service,
             quantity=line.quantity,
             price_cents=line.price_cents,
             valid_from=line.valid_from,
             valid_until=line.valid_until,
-            patterns=[PatternSpec.of(pattern) for pattern in line.patterns.order_by("pk")],
+            patterns=patterns,
         )
 
     def problems(self) -> list[Problem]:
