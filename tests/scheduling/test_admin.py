@@ -6,10 +6,21 @@ from django.contrib import admin as django_admin
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from scheduling.models import Booking, Clinic, ScheduleTemplate, Slot
+from scheduling import changes
+from scheduling.models import Booking, ChangePlan, Clinic, ScheduleTemplate, Slot
 from tests import factories
+from tests.scheduling.replanning import at, no_holidays, practise, tomorrow, visit
 
-VERBS_OWN = ["slot", "hold", "booking", "visitticket", "sessionticket", "bookingrequest"]
+VERBS_OWN = [
+    "slot",
+    "hold",
+    "booking",
+    "visitticket",
+    "sessionticket",
+    "bookingrequest",
+    "changeplan",
+    "changeproposal",
+]
 EDITABLE = [
     "equipment",
     "walkingtime",
@@ -37,6 +48,17 @@ def everything(slots, service, receptionist):
     factories.ScheduleTemplateFactory(breaks=[(dt.time(10), dt.time(10, 20))])
     factories.ScheduleExceptionFactory()
     factories.ConsentFactory()
+    plan = ChangePlan.objects.create(
+        clinic=slots[0].clinic, kind="saved", payload={}, created_by=receptionist
+    )
+    booking = Booking.objects.get()
+    plan.proposals.create(
+        booking=booking,
+        booking_version=1,
+        from_starts_at=booking.starts_at,
+        from_practitioner=booking.practitioner,
+        decision="open",
+    )
     factories.EquipmentFactory(clinic=slots[0].clinic)
     factories.WalkingTimeFactory()
 
@@ -124,7 +146,11 @@ def test_template_is_made_with_its_break(admin, clinic, practitioner, station):
 
     made = ScheduleTemplate.objects.get()
     assert (made.weekdays, made.breaks.get().ends_at) == ([1, 2], dt.time(10, 20))
-    assert "next run of generate_slots" in answer.content.decode()
+    plan = ChangePlan.objects.get()
+    assert "Look at the plan and apply it" in answer.content.decode()
+    assert f"/supply/plans/{plan.pk}/" in answer.content.decode()
+    assert plan.added > 0
+    assert not Slot.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -269,3 +295,90 @@ def test_fields_are_validated_on_the_model_too(clinic, practitioner):
 
     with pytest.raises(ValidationError, match="another clinic"):
         exception.full_clean()
+
+
+# -- Saving makes a plan -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def planned(clinic, monkeypatch):
+    no_holidays(monkeypatch)
+    service = factories.ServiceFactory()
+    return practise(clinic, service), service
+
+
+def test_saved_leave_shows_the_visits_it_hits(admin, planned):
+    template, service = planned
+    made = visit(template, service, 9)
+    fields = {"kind": "leave", "practitioner": template.practitioner_id, "slot_minutes": 20}
+    fields |= {f"starts_at_{n}": part for n, part in enumerate((tomorrow(template.clinic), "00:00"))}
+    fields |= {f"ends_at_{n}": part for n, part in enumerate((tomorrow(template.clinic), "23:00"))}
+
+    answer = admin.post(reverse("admin:scheduling_scheduleexception_add"), fields, follow=True)
+
+    plan = ChangePlan.objects.get()
+    assert plan.proposals.get().booking == made
+    assert "Visits hit: 1." in answer.content.decode()
+    assert Slot.objects.filter(booking=made).count() == 1
+    changes.apply_plan(plan_id=plan.pk, by=plan.created_by)
+    made.refresh_from_db()
+    assert made.starts_at == at(template.clinic, 9, day=2)
+
+
+def test_changed_practitioner_reaches_both(admin, planned):
+    template, service = planned
+    visit(template, service, 9)
+    other = factories.PractitionerFactory()
+    service.practitioners.add(other)
+    values = {"practitioner": other.pk, "weekdays": [1, 2, 3, 4, 5, 6, 7], "breaks-TOTAL_FORMS": 0}
+
+    admin.post(
+        reverse("admin:scheduling_scheduletemplate_change", args=[template.pk]), form_of(template, **values)
+    )
+
+    plan = ChangePlan.objects.get()
+    assert plan.proposals.get().practitioner == other
+    assert plan.removed == 5 * 9 - 1
+
+
+def test_deleted_leave_shows_what_comes_back(admin, planned):
+    template, _service = planned
+    leave = factories.ScheduleExceptionFactory(
+        leave=True,
+        practitioner=template.practitioner,
+        starts_at=at(template.clinic, 0, day=2),
+        ends_at=at(template.clinic, 0, day=3),
+    )
+    Slot.objects.filter(starts_at__gte=leave.starts_at, starts_at__lt=leave.ends_at).delete()
+
+    admin.post(reverse("admin:scheduling_scheduleexception_delete", args=[leave.pk]), {"post": "yes"})
+
+    assert ChangePlan.objects.get().added == 9
+
+
+def test_break_outside_the_hours_is_explained(admin, clinic, practitioner, station):
+    template = factories.ScheduleTemplateFactory.build(
+        clinic=clinic, practitioner=practitioner, station=station
+    )
+
+    page = admin.post(reverse(ADD), form_of(template, **{"breaks-0-starts_at": "07:00"}))
+
+    assert "lies outside the hours 09:00–12:00" in page.content.decode()
+    assert not ScheduleTemplate.objects.exists()
+
+
+def test_extra_hours_on_regular_hours_are_explained(admin, planned):
+    template, _service = planned
+    fields = {
+        "kind": "extra_hours",
+        "clinic": template.clinic_id,
+        "practitioner": template.practitioner_id,
+        "station": template.station_id,
+        "slot_minutes": 20,
+    }
+    fields |= {f"starts_at_{n}": part for n, part in enumerate((tomorrow(template.clinic), "11:00"))}
+    fields |= {f"ends_at_{n}": part for n, part in enumerate((tomorrow(template.clinic), "13:00"))}
+
+    page = admin.post(reverse("admin:scheduling_scheduleexception_add"), fields)
+
+    assert "overlap the regular hours of this practitioner" in page.content.decode()
