@@ -162,14 +162,14 @@ def wanted(batch: Batch) -> Iterator[SlotSpec]:
         zone=clinic.zone,
         first=batch.first,
         days=batch.days,
-        hours=[_hours(template) for template in templates],
+        hours=[hours_of(template) for template in templates],
         extra_hours=[_extra_hours(exception) for exception in extra.order_by("pk")],
         absences=[_absence(e) for e in exceptions if e.kind != ScheduleException.Kind.EXTRA_HOURS],
-        holidays=_holidays(clinic, batch.first, batch.days),
+        holidays=public_holidays(clinic, batch.first, batch.days),
     )
 
 
-def _hours(template: ScheduleTemplate) -> Hours:
+def hours_of(template: ScheduleTemplate) -> Hours:
     return Hours(
         template_id=template.pk,
         clinic_id=template.clinic_id,
@@ -210,7 +210,7 @@ def _absence(exception: ScheduleException) -> Absence:
     )
 
 
-def _holidays(clinic: Clinic, first: dt.date, days: int) -> Collection[dt.date]:
+def public_holidays(clinic: Clinic, first: dt.date, days: int) -> Collection[dt.date]:
     years = range(first.year, (first + dt.timedelta(days)).year + 1)
     try:
         return set(holidays.country_holidays(clinic.country, years=years))

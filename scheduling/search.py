@@ -8,32 +8,44 @@ from django.db import connection
 
 from scheduling.models import Clinic, Service
 
+# Each rule on what can be booked is one predicate, of which searches are made. `explain.py` asks the same ones apart.
+AHEAD = "s.starts_at > clock_timestamp()"
+HELD = "(s.held_until > clock_timestamp()) IS TRUE"
+FREE = "booking_id IS NULL AND NOT is_blocked AND NOT held"
+RIGHT_STATION = (
+    "EXISTS (SELECT FROM scheduling_station t WHERE t.id = d.station_id AND t.kind = v.station_kind)"
+)
+DELIVERED = """EXISTS (SELECT FROM scheduling_service_practitioners o
+                  WHERE o.service_id = v.id AND o.practitioner_id = d.practitioner_id)"""
+JOINED = "filled = reaches - starts_at"
+LONG_ENOUGH = "reaches >= starts_at + occupied"
 # A unit of each kind of equipment that the service needs is free from the start for as long as it occupies the station.
-EQUIPPED = """NOT EXISTS (SELECT FROM unnest((SELECT equipment_kinds FROM service)) needed WHERE NOT EXISTS (
+LACKING = """SELECT needed FROM unnest((SELECT equipment_kinds FROM service)) needed WHERE NOT EXISTS (
     SELECT FROM scheduling_equipment e, generate_series(1, e.units) n
     WHERE e.clinic_id = reach.clinic_id AND e.kind = needed AND NOT EXISTS (
         SELECT FROM scheduling_equipmentreservation r WHERE r.equipment_id = e.id AND r.unit = n
             AND r.starts_at < reach.starts_at + reach.occupied AND r.ends_at > reach.starts_at
-            AND (r.held_until IS NULL OR r.held_until > clock_timestamp()))))"""
+            AND (r.held_until IS NULL OR r.held_until > clock_timestamp())))"""
+EQUIPPED = f"NOT EXISTS ({LACKING})"
 
 # One window over a practitioner's slots from a start for as long as the service occupies them: a start is bookable
 # where they join without a gap, reach far enough and are all free. Every search selects from `starts`. A visit that
 # begins before `until` may end after it.
-STARTS = f"""
-WITH service AS MATERIALIZED (
+SERVICE = """service AS MATERIALIZED (
     SELECT id, station_kind, equipment_kinds, make_interval(mins => duration_minutes + buffer_minutes) AS occupied
     FROM scheduling_service WHERE id = %(service)s
-), day AS MATERIALIZED (
-    SELECT s.*, (s.held_until > clock_timestamp()) IS TRUE AS held FROM scheduling_slot s
+)"""
+STARTS = f"""
+WITH {SERVICE}, day AS MATERIALIZED (
+    SELECT s.*, {HELD} AS held FROM scheduling_slot s
     WHERE s.clinic_id = ANY(%(clinics)s) AND s.starts_at >= %(first)s
-      AND s.starts_at < %(until)s + %(occupied)s::interval AND s.starts_at > clock_timestamp()
+      AND s.starts_at < %(until)s + %(occupied)s::interval AND {AHEAD}
 ), offered AS MATERIALIZED (  -- looked up by practitioner: a service may have thousands elsewhere
     SELECT d.practitioner_id, d.station_id FROM (SELECT DISTINCT practitioner_id, station_id FROM day) d, service v
-    WHERE EXISTS (SELECT FROM scheduling_station t WHERE t.id = d.station_id AND t.kind = v.station_kind)
-      AND EXISTS (SELECT FROM scheduling_service_practitioners o
-                  WHERE o.service_id = v.id AND o.practitioner_id = d.practitioner_id)
+    WHERE {RIGHT_STATION}
+      AND {DELIVERED}
 ), slots AS (
-    SELECT day.*, v.occupied, booking_id IS NULL AND NOT is_blocked AND NOT held AS free
+    SELECT day.*, v.occupied, {FREE} AS free
     FROM day JOIN offered USING (practitioner_id, station_id), service v
 ), reach AS (
     SELECT *, bool_and(free) OVER visit AS all_free, bool_and(free OR held) OVER visit AS all_free_in_time,
@@ -46,9 +58,9 @@ WITH service AS MATERIALIZED (
     SELECT *, all_free AND equipped AS bookable, all_free_in_time AND equipped AS free_in_time FROM (
         SELECT reach.*, NOT all_free_in_time OR {EQUIPPED} AS equipped
         FROM reach
-        WHERE filled = reaches - starts_at AND reaches >= starts_at + occupied AND starts_at < %(until)s) r
+        WHERE {JOINED} AND {LONG_ENOUGH} AND starts_at < %(until)s) r
 )
-"""  # noqa: S608  (a constant)
+"""  # noqa: S608  (constants)
 # Planning the look at equipment costs as much as all the rest, and few services need any.
 STARTS_WITHOUT_EQUIPMENT = STARTS.replace(EQUIPPED, "true")
 

@@ -1,8 +1,9 @@
 from django.urls import path
 
-from scheduling import waitlist_desk, waitlist_views
+from scheduling import explain_views, waitlist_desk, waitlist_views
 
 urlpatterns = [
+    path("desk/<slug:clinic>/explain/", explain_views.explain, name="explain"),
     path("waitlist/join/", waitlist_views.join, name="join_waitlist"),
     path("waitlist/<int:pk>/", waitlist_views.show, name="waiting"),
     path("waitlist/<int:pk>/leaving/", waitlist_views.leave, name="leave_waitlist"),
