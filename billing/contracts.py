@@ -203,11 +203,11 @@ def problems_of(contract: Contract) -> list[str]:
 # -- Confirming ----------------------------------------------------------------------------------
 
 
-def confirm_contract(*, reference: str, by: User | None) -> Contract:
+def confirm_contract(*, reference: str, by: User | None, plan: bool = True) -> Contract:
     """Make its requests with patterns and sessions, then plan them. Confirmed already, it stays as it is.
 
-    The planning comes after the commit; should this process die before, the subscriber of `contract.confirmed` does
-    it. Raises Contract.DoesNotExist, Incomplete, AlreadyOver.
+    The planning comes after the commit; should this process die before, or not `plan`, the subscriber of
+    `contract.confirmed` does it. Raises Contract.DoesNotExist, Incomplete, AlreadyOver.
     """
     found = Contract.objects.get(reference=reference)
     with transaction.atomic(durable=True):
@@ -216,7 +216,7 @@ def confirm_contract(*, reference: str, by: User | None) -> Contract:
             raise AlreadyOver
         if is_new := contract.is_draft:
             _confirm(contract, by)
-    if is_new:
+    if is_new and plan:
         plan_contract(contract_id=contract.pk, by=by)
     return contract
 

@@ -17,6 +17,8 @@ from scheduling.models import (
     Booking,
     BookingRequest,
     Clinic,
+    Equipment,
+    EquipmentReservation,
     Service,
     SessionTicket,
     Slot,
@@ -71,7 +73,7 @@ def book_day(clinics: Sequence[Clinic], patients: Sequence[Patient], day: dt.dat
     if Booking.objects.filter(reference=reference).exists():
         return 0
     with transaction.atomic():
-        choices = _choices(_free_slots(clinics, day), booked, pick)
+        choices = _equipped(_choices(_free_slots(clinics, day), booked, pick), clinics, day)
         pool = _pool(patients, clinics[0], day, pick)
         return _write(list(_visits(choices, pool, reference, pick)), day)
 
@@ -127,6 +129,42 @@ def _fill(
             index += length
         else:
             index += 1
+
+
+def _equipped(
+    choices: list[tuple[Service, list[Slot]]], clinics: Sequence[Clinic], day: dt.date
+) -> list[tuple[Service, list[Slot]]]:
+    """Without those for which no unit of the equipment is left. Units are counted as `_reserve` gives them out."""
+    units = Units(clinics, day)
+    return [(service, slots) for service, slots in choices if units.take(service, slots[0]) is not None]
+
+
+class Units:
+    """Which units of a day's equipment are in use, and until when. Asked in order of time."""
+
+    def __init__(self, clinics: Sequence[Clinic], day: dt.date) -> None:
+        found = Equipment.objects.filter(clinic__in=clinics)
+        self.known = {(each.clinic_id, each.kind): each for each in found}
+        from_, until = clinics[0].day_bounds(day)
+        taken = EquipmentReservation.objects.filter(starts_at__gte=from_, starts_at__lt=until)
+        self.taken = [(r.equipment_id, r.unit, r.starts_at, r.ends_at) for r in taken]
+
+    def take(self, service: Service, first: Slot) -> list[tuple[int, int]] | None:
+        """Equipment and unit for each kind that the service needs; None where one is lacking."""
+        start, end = first.starts_at, first.starts_at + service.occupied
+        got = []
+        for kind in service.equipment_kinds:
+            equipment = self.known.get((first.clinic_id, kind))
+            numbers = range(1, equipment.units + 1) if equipment else ()
+            busy = {
+                u for pk, u, a, b in self.taken if equipment and pk == equipment.pk and a < end and start < b
+            }
+            free = next((number for number in numbers if number not in busy), None)
+            if equipment is None or free is None:
+                return None
+            got.append((equipment.pk, free))
+        self.taken += [(pk, unit, start, end) for pk, unit in got]
+        return got
 
 
 def _visits(
@@ -186,6 +224,7 @@ def _write(visits: list[Visit], day: dt.date) -> int:
         for visit, state, session in zip(visits, states, sessions, strict=True)
     )
     _claim(visits, bookings)
+    _reserve(visits, bookings, day)
     return len(bookings)
 
 
@@ -247,6 +286,22 @@ def _claim(visits: list[Visit], bookings: list[Booking]) -> None:
             " AS claim(slot, booking) WHERE s.id = claim.slot",
             [[slot for slot, _booking in pairs], [booking for _slot, booking in pairs]],
         )
+
+
+def _reserve(visits: list[Visit], bookings: list[Booking], day: dt.date) -> None:
+    units = Units(list({visit.slots[0].clinic_id: visit.slots[0].clinic for visit in visits}.values()), day)
+    EquipmentReservation.objects.bulk_create(
+        EquipmentReservation(
+            equipment_id=equipment_id,
+            unit=unit,
+            starts_at=visit.starts_at,
+            ends_at=visit.starts_at + visit.service.occupied,
+            booking=booking,
+        )
+        for visit, booking in zip(visits, bookings, strict=True)
+        if booking.status in LIVE
+        for equipment_id, unit in units.take(visit.service, visit.slots[0]) or ()
+    )
 
 
 def finish_past(clinics: Sequence[Clinic], patients: Sequence[Patient]) -> int:

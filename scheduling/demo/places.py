@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from scheduling.models import (
     Clinic,
+    Equipment,
     LegalEntity,
     Practitioner,
     ScheduleException,
@@ -12,6 +13,7 @@ from scheduling.models import (
     Service,
     Station,
     TemplateBreak,
+    WalkingTime,
 )
 
 # UENs of a year that has not come, telephone numbers and postcodes that are not given out.
@@ -59,6 +61,7 @@ class Offer(NamedTuple):
     kind: str
     specialty: str
     buffer: int = 0
+    equipment: tuple[str, ...] = ()
 
 
 SERVICES = [
@@ -70,11 +73,35 @@ SERVICES = [
     Offer("x-ray", "X-ray", "Diagnostics", 20, 8500, "x-ray", RADIOGRAPHY),
     Offer("physiotherapy", "Physiotherapy", "Therapy", 40, 11000, "physio", PHYSIO),
     Offer("physiotherapy-assessment", "Physiotherapy assessment", "Therapy", 80, 19800, "physio", PHYSIO),
+    Offer(
+        "ultrasound-therapy", "Ultrasound therapy", "Therapy", 40, 9800, "physio", PHYSIO, 0, ("ultrasound",)
+    ),
     Offer("dermatology-consultation", "Dermatology consultation", "Skin", 40, 16000, "consult", DERMATOLOGY),
-    Offer("laser-hair-removal", "Laser hair removal", "Skin", 40, 22000, "laser", DERMATOLOGY, buffer=20),
+    Offer(
+        "laser-hair-removal",
+        "Laser hair removal",
+        "Skin",
+        40,
+        22000,
+        "laser",
+        DERMATOLOGY,
+        20,
+        ("laser-head",),
+    ),
     Offer("dental-cleaning", "Dental cleaning", "Dental", 40, 12000, "dental", DENTIST),
     Offer("dental-filling", "Dental filling", "Dental", 60, 19000, "dental", DENTIST),
 ]
+
+# Clinic, kind, name, units. Tanjong Pagar has two rooms for physiotherapy and one device for both.
+EQUIPMENT = [
+    ("tanjong-pagar", "laser-head", "Laser head", 1),
+    ("jurong-east", "laser-head", "Laser head", 1),
+    ("tanjong-pagar", "ultrasound", "Ultrasound device", 1),
+    ("tampines", "ultrasound", "Ultrasound device", 1),
+    ("jurong-east", "ultrasound", "Ultrasound device", 1),
+]
+# The x-ray is at the end of the corridor, the laser room upstairs. Everywhere else the clinic's own minutes count.
+WALKS = [("X-ray", "Consult", 4), ("X-ray", "Physio", 6), ("Laser", "Consult", 5)]
 
 Span = tuple[dt.time, dt.time]
 
@@ -156,6 +183,7 @@ def make_places(today: dt.date) -> list[Clinic]:
     ]
     for offer in SERVICES:
         _service(offer, practitioners)
+    _equip(clinics)
     _leave(practitioners[1], today)
     return list(clinics.values())
 
@@ -204,10 +232,32 @@ def _service(offer: Offer, practitioners: list[Practitioner]) -> None:
             "buffer_minutes": offer.buffer,
             "price_cents": offer.price_cents,
             "station_kind": offer.kind,
+            "equipment_kinds": list(offer.equipment),
         },
     )
     if is_new:
         service.practitioners.set(p for p in practitioners if p.specialty == offer.specialty)
+
+
+def _equip(clinics: dict[str, Clinic]) -> None:
+    for slug, kind, name, units in EQUIPMENT:
+        Equipment.objects.get_or_create(
+            clinic=clinics[slug], kind=kind, defaults={"name": name, "units": units}
+        )
+    for clinic in clinics.values():
+        stations = list(clinic.stations.order_by("pk"))
+        pairs = [(a, b) for n, a in enumerate(stations) for b in stations[n + 1 :]]
+        for first, second in pairs:
+            if minutes := _walk(first.name, second.name):
+                WalkingTime.objects.get_or_create(first=first, second=second, defaults={"minutes": minutes})
+
+
+def _walk(one: str, other: str) -> int:
+    """0 where nothing special is known."""
+    for a, b, minutes in WALKS:
+        if (one.startswith(a) and other.startswith(b)) or (one.startswith(b) and other.startswith(a)):
+            return minutes
+    return 0
 
 
 def _leave(practitioner: Practitioner, today: dt.date) -> None:

@@ -5,19 +5,27 @@ import phonenumbers
 import pytest
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from billing.demo import bill_bookings
-from billing.models import Bill, BillLine
+from billing.demo import bill_bookings, make_contracts
+from billing.models import Bill, BillLine, Contract, ContractLine
 from clinic_booking.models import Event
 from patients.models import Patient
 from scheduling import consistency
 from scheduling.demo import seed
-from scheduling.demo.people import COMMUNITIES
+from scheduling.demo.people import COMMUNITIES, make_patients
 from scheduling.demo.staff import PASSWORD, ROLES, username
-from scheduling.models import Booking, Practitioner, Service, Slot
+from scheduling.models import (
+    Booking,
+    EquipmentReservation,
+    Practitioner,
+    Service,
+    SessionTicket,
+    Slot,
+    WalkingTime,
+)
 
 DAYS = 5
 
@@ -29,6 +37,7 @@ def clinics(django_db_setup, django_db_blocker):
     atomic._from_testcase = True  # lets the batches of `generate` believe that they commit
     with django_db_blocker.unblock(), atomic:
         made = seed(say=lambda text: None, days=DAYS)
+        make_contracts(made, make_patients())
         bill_bookings(made)
         yield made
         transaction.set_rollback(True)
@@ -45,6 +54,9 @@ def everything():
         "bookings": list(Booking.objects.order_by("pk").values()),
         "bills": list(Bill.objects.order_by("pk").values()),
         "patients": list(Patient.objects.order_by("pk").values()),
+        "contracts": list(Contract.objects.order_by("pk").values()),
+        "lines": list(ContractLine.objects.order_by("pk").values()),
+        "reservations": list(EquipmentReservation.objects.order_by("pk").values()),
     }
 
 
@@ -80,11 +92,35 @@ def test_half_of_the_first_days_is_booked(seeded):
     assert not freed.filter(slots__isnull=False).exists()
 
 
-def test_nobody_is_told(seeded):
-    assert not Event.objects.exists()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM procrastinate_jobs")
-        assert cursor.fetchone() == (0,)
+def test_only_patients_with_contracts_are_told(seeded):
+    told = Event.objects.filter(topic__startswith="appointment.")
+    bookings = Booking.objects.filter(pk__in=[event.data["booking"] for event in told])
+    assert not bookings.exclude(session__request__source="contract").exists()
+
+
+def test_contracts_show_each_state(seeded):
+    by_note = {contract.note: contract for contract in Contract.objects.all()}
+    sessions = SessionTicket.objects.filter(request__source="contract")
+
+    assert [c.status for c in Contract.objects.order_by("pk")] == [
+        *["confirmed", "confirmed", "draft", "confirmed", "cancelled"]
+    ]
+    assert by_note["Mondays only"].patient.user.username == username("patient")
+    assert sessions.filter(status="completed").count() == 2
+    assert sessions.filter(status="scheduled").exists()
+    assert not sessions.filter(status="planned", unplaced_reason="").exists()
+    assert sessions.filter(status="planned").exists()
+
+
+def test_equipment_is_scarce_and_never_used_twice(seeded):
+    needed = Booking.objects.live().exclude(service__equipment_kinds=[])
+    assert {kind for service in Service.objects.all() for kind in service.equipment_kinds} == {
+        "laser-head",
+        "ultrasound",
+    }
+    assert needed.exists()
+    assert EquipmentReservation.objects.filter(booking__in=needed).count() == needed.count()
+    assert WalkingTime.objects.exists()
 
 
 def test_bookings_have_all_that_belongs_to_them(seeded):
@@ -110,10 +146,12 @@ def test_bookings_have_all_that_belongs_to_them(seeded):
 
 def test_every_booking_has_its_bill(seeded):
     assert not Booking.objects.filter(bill=None).exists()
-    assert {bill.status for bill in Bill.objects.exclude(booking__status="cancelled")} == {"issued"}
+    paid_now = Bill.objects.filter(total_cents__gt=0)
+    assert {bill.status for bill in paid_now.exclude(booking__status="cancelled")} == {"issued"}
+    assert {bill.status for bill in Bill.objects.filter(total_cents=0)} <= {"paid", "void"}
     assert {bill.status for bill in Bill.objects.filter(booking__status="cancelled")} == {"void"}
     assert {bool(bill.gst_cents) for bill in Bill.objects.filter(entity_gst_number="")} == {False}
-    assert {bool(bill.gst_cents) for bill in Bill.objects.exclude(entity_gst_number="")} == {True}
+    assert {bool(bill.gst_cents) for bill in paid_now.exclude(entity_gst_number="")} == {True}
 
 
 def test_all_is_consistent(seeded):
@@ -123,7 +161,8 @@ def test_all_is_consistent(seeded):
 def test_second_run_changes_nothing(seeded):
     before = everything()
 
-    assert bill_bookings(seed(say=lambda text: None, days=DAYS)) == 0
+    made = seed(say=lambda text: None, days=DAYS)
+    assert (make_contracts(made, make_patients()), bill_bookings(made)) == (0, 0)
 
     assert everything() == before
 
@@ -144,16 +183,18 @@ def test_next_day_only_adds_a_day(seeded, monkeypatch):
 
 def test_interrupted_run_is_continued(seeded):
     day = timezone.localdate() + dt.timedelta(days=2)
-    references = set(Booking.objects.filter(visit__date=day).values_list("reference", flat=True))
-    Slot.objects.filter(booking__visit__date=day).update(booking=None)
-    BillLine.objects.filter(bill__booking__visit__date=day).delete()
-    Bill.objects.filter(booking__visit__date=day).delete()
-    Booking.objects.filter(visit__date=day).delete()
+    of_day = Booking.objects.filter(visit__date=day)  # those of contracts were made after all others
+    references = set(of_day.filter(session__request__contract="").values_list("reference", flat=True))
+    Slot.objects.filter(booking__in=of_day).update(booking=None)
+    EquipmentReservation.objects.filter(booking__in=of_day).delete()
+    BillLine.objects.filter(bill__booking__in=of_day).delete()
+    Bill.objects.filter(booking__in=of_day).delete()
+    of_day.delete()
 
     seed(say=lambda text: None, days=DAYS)
 
     assert references
-    assert set(Booking.objects.filter(visit__date=day).values_list("reference", flat=True)) == references
+    assert set(of_day.values_list("reference", flat=True)) == references
 
 
 def test_logins_are_one_for_each_role(seeded):

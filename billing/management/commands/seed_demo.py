@@ -4,8 +4,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from billing.demo import bill_bookings
+from billing.demo import bill_bookings, make_contracts
 from scheduling.demo import seed
+from scheduling.demo.people import make_patients
 from scheduling.demo.staff import PASSWORD, ROLES, username
 
 
@@ -27,4 +28,5 @@ class Command(BaseCommand):
                 self.stdout.write(f"{role:<14}{username(role):<30}{PASSWORD}")
             return
         clinics = seed(say=self.stderr.write)
+        self.stderr.write(f"{make_contracts(clinics, make_patients())} contracts made")
         self.stderr.write(f"{bill_bookings(clinics)} bills issued")

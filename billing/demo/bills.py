@@ -56,6 +56,10 @@ def _bill(entity: LegalEntity, booking: Booking, number: int) -> Bill:
         total_cents=booking.price_cents,
         gst_cents=gst_within(booking.price_cents, basis_points),
         gst_basis_points=basis_points,
-        status=Bill.Status.VOID if is_void else Bill.Status.ISSUED,
+        status=Bill.Status.VOID if is_void else _open(booking),
         closed_at=booking.cancelled_at,
     )
+
+
+def _open(booking: Booking) -> str:
+    return Bill.Status.ISSUED if booking.price_cents else Bill.Status.PAID
