@@ -10,24 +10,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.errors import NamedError
-from clinic_booking.events import publish
-from clinic_booking.models import User
+from clinic_booking.events import publish, subscribe
+from clinic_booking.models import Event, User
 from scheduling import edits, replan
 from scheduling.availability import SlotSpec
 from scheduling.edits import Scope
 from scheduling.errors import BookingError
 from scheduling.inventory import Report, regenerate
 from scheduling.locks import database_now, lock_slots
-from scheduling.models import Booking, ChangePlan, ChangeProposal, Clinic, Slot
+from scheduling.models import Booking, ChangePlan, ChangeProposal, Clinic, ScheduleException, Slot
 from scheduling.moves import Move, move_bookings
 from scheduling.replan import Candidate, Need
 
 Decision = ChangeProposal.Decision
 Status = ChangePlan.Status
+LIVE = [Booking.Status.BOOKED, Booking.Status.ARRIVED]
 SHOWN_OPTIONS = 30
 
 
@@ -135,9 +137,7 @@ def _of(scope: Scope) -> Q:
 def _hit(scope: Scope, wanted: Iterable[SlotSpec]) -> list[Booking]:
     """Bookings with a time that the plans do not cover any more. What nobody planned is hit by an absence only."""
     covered = _merged(wanted)
-    claimed = Slot.objects.filter(
-        _of(scope), booking__status__in=[Booking.Status.BOOKED, Booking.Status.ARRIVED]
-    )
+    claimed = Slot.objects.filter(_of(scope), booking__status__in=LIVE)
     hit = {
         slot.booking_id
         for slot in claimed
@@ -365,11 +365,35 @@ def latest_proposal(booking: Booking) -> ChangeProposal | None:
     return told.select_related("plan__clinic").order_by("-plan__ended_at").first()
 
 
-def options_of_open(proposal: ChangeProposal) -> list[Candidate]:
-    """New times for a booking that was left open."""
-    booking = Booking.objects.select_related("service", "clinic", "session", "practitioner", "patient").get(
-        pk=proposal.booking_id
+def needing_time(clinic: Clinic) -> QuerySet[Booking]:
+    """Visits that were left open, and any other in leave or a closure: somebody may have been paying meanwhile."""
+    away = ScheduleException.objects.filter(
+        Q(clinic=OuterRef("clinic")) | Q(clinic=None),
+        Q(practitioner=OuterRef("practitioner")) | Q(practitioner=None),
+        kind__in=[ScheduleException.Kind.LEAVE, ScheduleException.Kind.CLOSURE],
+        starts_at__lt=OuterRef("ends_at"),
+        ends_at__gt=OuterRef("starts_at"),
     )
+    left = ChangeProposal.objects.open_proposals().values("booking")
+    ahead = Booking.objects.filter(clinic=clinic, status__in=LIVE, ends_at__gt=Now())
+    return ahead.filter(Q(pk__in=left) | Exists(away)).order_by("starts_at", "pk")
+
+
+def options_of_open(booking: Booking) -> list[Candidate]:
+    """New times for a visit whose time cannot be kept, best first."""
     scope = Scope(clinics=[], practitioners=[], first=dt.date.min, last=dt.date.min)
     needs = replan.find_times([booking], scope=scope, now=database_now(), wanted={}, firm=())
     return needs[0].candidates[:SHOWN_OPTIONS]
+
+
+@subscribe("appointment.moved", "appointment.cancelled", "appointment.noshow")
+def take_back_time(event: Event) -> None:
+    """A visit that was left open has gone: its old time is outside of the hours and must not be offered."""
+    left = ChangeProposal.objects.filter(
+        booking=event.data["booking"], decision=Decision.OPEN, plan__status=Status.APPLIED
+    )
+    for proposal in left.select_related("plan"):
+        for clinic in edits.clinics_with(proposal.from_practitioner_id):
+            day = clinic.local_date(proposal.from_starts_at)
+            with transaction.atomic(durable=True):
+                regenerate(clinic=clinic, practitioners=[proposal.from_practitioner_id], first=day, days=1)

@@ -17,7 +17,7 @@ from clinic_booking.models import User
 from scheduling import live
 from scheduling.availability import Absence, ExtraHours, Hours, SlotSpec, slot_specs
 from scheduling.errors import SlotGone, SlotTaken
-from scheduling.locks import database_now, end_run_out, lock_slots
+from scheduling.locks import OUTSIDE_HOURS, database_now, end_run_out, lock_slots
 from scheduling.models import Clinic, Practitioner, ScheduleException, ScheduleTemplate, Slot
 
 MAX_DAYS = 400
@@ -234,7 +234,7 @@ TRUNCATE wanted_slot
 SAME = """(s.practitioner_id, s.starts_at, s.ends_at, s.station_id, s.clinic_id)
     = (w.practitioner_id, w.starts_at, w.ends_at, w.station_id, w.clinic_id)"""
 
-FREE = """s.booking_id IS NULL AND NOT s.is_blocked
+FREE = f"""s.booking_id IS NULL AND (NOT s.is_blocked OR s.block_reason = '{OUTSIDE_HOURS}')
     AND (s.held_until IS NULL OR s.held_until <= clock_timestamp())"""
 
 # Locked in pk order, as the booking verbs do. Whether they are claimed is looked at after the lock.

@@ -101,10 +101,20 @@ def end_run_out(ids: set[uuid.UUID]) -> None:
     end_holds(sorted(ids), Hold.EndReason.EXPIRED)
 
 
+# A claim may outlast the hours it stands in. When it ends during leave or a closure, nobody is to take the time again.
+OUTSIDE_HOURS = "Outside the hours"
 FREE = """
-UPDATE scheduling_slot s SET hold_id = NULL, held_until = NULL, booking_id = NULL
+UPDATE scheduling_slot s SET hold_id = NULL, held_until = NULL, booking_id = NULL,
+    (is_blocked, block_reason) = (
+        SELECT count(*) > 0, CASE WHEN count(*) > 0 THEN %s ELSE '' END FROM scheduling_scheduleexception e
+        WHERE e.starts_at < s.ends_at AND e.ends_at > s.starts_at
+            AND (e.kind = 'closure' OR e.kind = 'leave' OR (e.kind = 'public_holiday' AND s.exception_id IS NULL))
+            AND (e.clinic_id IS NULL OR e.clinic_id = s.clinic_id)
+            AND (e.practitioner_id IS NULL OR e.practitioner_id = s.practitioner_id)
+            AND (e.station_id IS NULL OR e.station_id = s.station_id))
 FROM scheduling_clinic c WHERE c.id = s.clinic_id AND s.id = ANY(%s)
-RETURNING s.clinic_id, (s.starts_at AT TIME ZONE c.time_zone)::date, s.id, s.version
+RETURNING s.clinic_id, (s.starts_at AT TIME ZONE c.time_zone)::date, s.id, s.version,
+    CASE WHEN s.is_blocked THEN 'blocked' ELSE 'available' END
 """
 
 
@@ -112,8 +122,8 @@ def free_slots(slots: Iterable[HasId]) -> None:
     """The caller holds the slots' locks."""
     if ids := [s.id for s in slots]:
         with connection.cursor() as cursor:
-            cursor.execute(FREE, [ids])
-            live.announce((*row, "available", None) for row in cursor.fetchall())
+            cursor.execute(FREE, [OUTSIDE_HOURS, ids])
+            live.announce((*row, None) for row in cursor.fetchall())
 
 
 # -- Bookings ---------------------------------------------------------------------------------------

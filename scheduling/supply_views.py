@@ -18,10 +18,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from clinic_booking.context import Request
-from clinic_booking.errors import NamedError
 from clinic_booking.models import User
 from scheduling import changes, edits, moves
 from scheduling.desk import clinics_of
+from scheduling.errors import BookingError
 from scheduling.forms import BadField
 from scheduling.models import (
     ChangePlan,
@@ -72,7 +72,7 @@ def overview(request: Request, clinic: str) -> HttpResponse:
         "exceptions": [(e, edits.span_text(here, e.starts_at, e.ends_at)) for e in _exceptions(here)],
         "drafts": [(p, edits.describe(p)) for p in plans.filter(status=ChangePlan.Status.DRAFT)[:RECENT]],
         "applied": [(p, edits.describe(p)) for p in plans.filter(status=ChangePlan.Status.APPLIED)[:RECENT]],
-        "waiting": _waiting(here),
+        "waiting": changes.needing_time(here).select_related("patient", "service", "practitioner"),
     }
     return _page(request, here, "supply", context)
 
@@ -84,15 +84,6 @@ def _exceptions(here: Clinic) -> QuerySet[ScheduleException]:
         Q(clinic=here) | works_here, ends_at__gt=timezone.now(), withdrawn_at=None
     )
     return ahead.select_related("practitioner", "station").order_by("starts_at", "pk")
-
-
-def _waiting(here: Clinic) -> QuerySet[ChangeProposal]:
-    proposals = ChangeProposal.objects.open_proposals().filter(booking__clinic=here)
-    related = proposals.select_related(
-        "booking__patient", "booking__service", "booking__practitioner", "booking__clinic"
-    )
-    # Once for each booking, however many changes hit it.
-    return related.order_by("booking__starts_at", "booking", "-pk").distinct("booking__starts_at", "booking")
 
 
 # -- Entering an edit ----------------------------------------------------------------------------
@@ -241,32 +232,63 @@ def discard(request: Request, clinic: str, pk: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def proposal(request: Request, clinic: str, pk: int) -> HttpResponse:
-    """In a draft the time is proposed; of a plan that was applied the open booking is moved at once."""
-    here, user = _desk(request, clinic)
-    mine = Q(plan__clinic=here) | Q(booking__clinic=here)
+    """Of a plan that is not applied yet."""
+    here, _user = _desk(request, clinic)
     related = ChangeProposal.objects.select_related(
-        "plan__clinic", "booking__patient", "booking__service", "booking__clinic", "from_practitioner"
+        "plan", "booking__patient", "booking__service", "booking__clinic"
     )
-    found = get_object_or_404(related.filter(mine), pk=pk)
-    if found.plan.status == ChangePlan.Status.DRAFT:
-        take, back = _choose, reverse("supply_plan", args=[here.slug, found.plan_id])
-    elif ChangeProposal.objects.open_proposals().filter(pk=pk).exists():
-        take, back = _move_now, reverse("supply", args=[here.slug])
-    else:
-        raise changes.PlanEnded
-    if request.method != "POST":
-        return _page(request, here, "supply_times", {"proposal": found, "back": back, "days": _days(found)})
+    found = get_object_or_404(related, plan__clinic=here, pk=pk)
+    back = reverse("supply_plan", args=[here.slug, found.plan_id])
+    if request.method == "POST":
+        practitioner_id, starts_at = _chosen(request)
+        try:
+            changes.choose(
+                plan_id=found.plan_id,
+                booking_id=found.booking_id,
+                practitioner_id=practitioner_id,
+                starts_at=starts_at,
+            )
+        except changes.PlanOutdated as problem:
+            messages.warning(request, str(problem.sentence))
+            return redirect("supply_proposal", here.slug, pk)
+        messages.success(request, _("The new time is noted."))
+        return redirect(back)
+    options = changes.options(plan_id=found.plan_id, booking_id=found.booking_id)
+    return _page(
+        request, here, "supply_times", {"booking": found.booking, "back": back, "days": _days(options)}
+    )
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def visit(request: Request, clinic: str, reference: str) -> HttpResponse:
+    """A visit whose time cannot be kept: it is moved at once."""
+    here, user = _desk(request, clinic)
+    related = changes.needing_time(here).select_related("patient", "service", "clinic", "session")
+    found = get_object_or_404(related, reference=reference)
+    if request.method == "POST":
+        practitioner_id, starts_at = _chosen(request)
+        slot = get_object_or_404(Slot, practitioner=practitioner_id, starts_at=starts_at)
+        try:
+            with transaction.atomic(durable=True):
+                moves.move_booking(booking_id=found.pk, slot_id=slot.pk, by=user, version=found.version)
+        except BookingError as problem:
+            messages.warning(request, str(problem.sentence))
+            return redirect("supply_visit", here.slug, reference)
+        messages.success(request, _("The visit is moved and its patient is told."))
+        return redirect("supply", here.slug)
+    context = {"booking": found, "back": reverse("supply", args=[here.slug])}
+    context["days"] = _days(changes.options_of_open(found))
+    return _page(request, here, "supply_times", context)
+
+
+def _chosen(request: Request) -> tuple[int, dt.datetime]:
     form = TimeForm(request.POST)
     if not form.is_valid():
         raise BadField(form)
-    try:
-        practitioner_id, starts_at = form.cleaned_data["time"]
-        take(found, practitioner_id, starts_at, user)
-    except NamedError as problem:
-        messages.warning(request, str(problem.sentence))
-        return redirect("supply_proposal", here.slug, pk)
-    messages.success(request, _("The new time is noted."))
-    return redirect(back)
+    practitioner_id, starts_at = form.cleaned_data["time"]
+    return practitioner_id, starts_at
 
 
 class Option(NamedTuple):
@@ -274,32 +296,13 @@ class Option(NamedTuple):
     name: str
 
 
-def _days(found: ChangeProposal) -> list[tuple[dt.date, list[Option]]]:
+def _days(options: list[Candidate]) -> list[tuple[dt.date, list[Option]]]:
     """The best options in order of time, by day."""
-    if found.plan.status == ChangePlan.Status.DRAFT:
-        options = changes.options(plan_id=found.plan_id, booking_id=found.booking_id)
-    else:
-        options = changes.options_of_open(found)
     names = Practitioner.objects.in_bulk([time.practitioner_id for time in options])
     days: dict[dt.date, list[Option]] = {}
     for time in sorted(options, key=lambda time: (time.starts_at, time.practitioner_id)):
         days.setdefault(time.day, []).append(Option(time, names[time.practitioner_id].name))
     return list(days.items())
-
-
-def _choose(found: ChangeProposal, practitioner_id: int, starts_at: dt.datetime, by: User) -> None:
-    changes.choose(
-        plan_id=found.plan_id,
-        booking_id=found.booking_id,
-        practitioner_id=practitioner_id,
-        starts_at=starts_at,
-    )
-
-
-def _move_now(found: ChangeProposal, practitioner_id: int, starts_at: dt.datetime, by: User) -> None:
-    slot = get_object_or_404(Slot, practitioner=practitioner_id, starts_at=starts_at)
-    with transaction.atomic(durable=True):
-        moves.move_booking(booking_id=found.booking_id, slot_id=slot.pk, by=by, version=found.booking.version)
 
 
 # -- Common --------------------------------------------------------------------------------------

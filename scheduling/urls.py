@@ -55,6 +55,7 @@ urlpatterns = [
         name="supply_application",
     ),
     path("desk/<slug:clinic>/supply/plans/<int:pk>/discard/", supply_views.discard, name="supply_discard"),
+    path("desk/<slug:clinic>/supply/visits/<slug:reference>/", supply_views.visit, name="supply_visit"),
     path("desk/<slug:clinic>/supply/proposals/<int:pk>/", supply_views.proposal, name="supply_proposal"),
     path("desk/<slug:clinic>/bookings/<slug:reference>/", desk.booking, name="desk_booking"),
     path("desk/<slug:clinic>/plan/", wizard.desk_plan, name="desk_plan"),

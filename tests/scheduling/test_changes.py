@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from clinic_booking.models import Event
-from scheduling import booking, changes, consistency
+from scheduling import booking, changes, consistency, moves
 from scheduling.changes import PlanEnded, PlanOutdated
 from scheduling.edits import EditRefused
 from scheduling.inventory import generate
@@ -157,7 +157,7 @@ def test_open_booking_is_off_the_list_once_it_is_moved(lim, tan, consultation, r
     plan = sick_day(lim, receptionist)
     changes.decide(plan_id=plan.pk, left_open=[plan.proposals.get().pk], seen=plan.computed_at)
     changes.apply_plan(plan_id=plan.pk, by=receptionist)
-    found = changes.options_of_open(ChangeProposal.objects.open_proposals().get())[0]
+    found = changes.options_of_open(changes.needing_time(lim.clinic).get())[0]
     slot = Slot.objects.get(practitioner=found.practitioner_id, starts_at=found.starts_at)
 
     booking.move_booking(booking_id=made.pk, slot_id=slot.pk, by=receptionist)
@@ -475,3 +475,51 @@ def test_edit_that_became_impossible_says_so(lim, receptionist):
 
     with pytest.raises(EditRefused, match="overlaps what is already entered: Leave"):
         changes.apply_plan(plan_id=same.pk, by=receptionist)
+
+
+# -- What is freed afterwards --------------------------------------------------------------------
+
+
+@pytest.fixture
+def left_open(lim, consultation, receptionist):
+    """A visit that stays in the leave."""
+    made = visit(lim, consultation, 9)
+    plan = sick_day(lim, receptionist)
+    changes.decide(plan_id=plan.pk, left_open=[plan.proposals.get().pk], seen=plan.computed_at)
+    changes.apply_plan(plan_id=plan.pk, by=receptionist)
+    return made
+
+
+def test_time_in_leave_is_not_offered_when_its_visit_is_cancelled(left_open, receptionist, lim):
+    moves.cancel_booking(booking_id=left_open.pk, by=receptionist, reason="clinic")
+
+    slot = Slot.objects.get(starts_at=left_open.starts_at)
+    assert (slot.status, slot.block_reason) == ("blocked", "Outside the hours")
+    changes.take_back_time(Event.objects.get(topic="appointment.cancelled"))
+    assert not Slot.objects.filter(starts_at=left_open.starts_at).exists()
+    changes.take_back_time(Event.objects.get(topic="appointment.cancelled"))
+
+
+def test_time_outside_ended_hours_is_taken_back_too(lim, consultation, receptionist):
+    made = visit(lim, consultation, 9)
+    plan = new_hours(lim, receptionist, starts_at=dt.time(10))
+    changes.decide(plan_id=plan.pk, left_open=[plan.proposals.get().pk], seen=plan.computed_at)
+    changes.apply_plan(plan_id=plan.pk, by=receptionist)
+    moves.cancel_booking(booking_id=made.pk, by=receptionist, reason="clinic")
+
+    changes.take_back_time(Event.objects.get(topic="appointment.cancelled"))
+
+    assert not Slot.objects.filter(starts_at=made.starts_at).exists()
+
+
+def test_who_was_paying_when_leave_began_is_listed(lim, consultation, receptionist):
+    slot = Slot.objects.get(starts_at=at(lim.clinic, 9))
+    held = booking.hold_slots(slot_id=slot.pk, service_id=consultation.pk, owner="browser")
+    plan = sick_day(lim, receptionist)
+    changes.apply_plan(plan_id=plan.pk, by=receptionist)
+    assert not changes.needing_time(lim.clinic).exists()
+
+    made = booking.confirm_hold(hold_id=held.pk, patient=factories.PatientFactory())
+
+    assert changes.needing_time(lim.clinic).get() == made
+    all_is_well()

@@ -123,7 +123,7 @@ def test_open_visit_gets_a_time_from_the_list(desk, lim, consultation, reception
     plan = sick_day(lim, receptionist)
     changes.decide(plan_id=plan.pk, left_open=[plan.proposals.get().pk], seen=plan.computed_at)
     changes.apply_plan(plan_id=plan.pk, by=receptionist)
-    page = url("supply_proposal", lim.clinic, plan.proposals.get().pk)
+    page = url("supply_visit", lim.clinic, Booking.objects.get().reference)
     time = f"{lim.practitioner_id}/{at(lim.clinic, 10, day=2).isoformat(timespec='minutes')}"
 
     assert time in desk.get(page).content.decode()
@@ -131,7 +131,7 @@ def test_open_visit_gets_a_time_from_the_list(desk, lim, consultation, reception
 
     assert Booking.objects.get().starts_at == at(lim.clinic, 10, day=2)
     assert not ChangeProposal.objects.open_proposals().exists()
-    assert desk.get(page).status_code == 409
+    assert desk.get(page).status_code == 404
 
 
 def test_another_time_is_chosen_in_the_plan(desk, lim, consultation, receptionist):
