@@ -219,7 +219,9 @@ def _advantages(course: Course, others: Sequence[Course], wish: Wish) -> Iterato
 
 def _regular(course: Course) -> Iterator[str]:
     if len({visit.practitioners for visit in course}) == 1:
-        yield _("Same people for all %(n)s visits") % {"n": len(course)}
+        is_one = len(set(course[0].practitioners)) == 1
+        same = _("Same person for all %(n)s visits") if is_one else _("Same people for all %(n)s visits")
+        yield same % {"n": len(course)}
     times = {visit.first.minute for visit in course}
     days = {visit.first.day.weekday() for visit in course}
     at = f"{course[0].first.minute // 60:02d}:{course[0].first.minute % 60:02d}"

@@ -30,6 +30,10 @@ class Row(NamedTuple):
     slug: str
     offered_by: list[tuple[Practitioner, bool]]  # and whether chosen
 
+    @property
+    def is_named(self) -> bool:
+        return any(chosen for _who, chosen in self.offered_by)
+
 
 class HourField(forms.TimeField):
     """Any time may stand in the address; the page offers full hours."""
@@ -115,6 +119,8 @@ class WishForm(forms.Form):
         for name, field in self.base_fields.items():
             if field.initial is not None and not filled.get(name):
                 filled[name] = str(field.initial)
+        if not filled.get("date"):
+            filled["date"] = localdate().isoformat()
         super().__init__(filled)
         self.asked = data
         self.services = list(services)

@@ -262,7 +262,7 @@ def test_course_says_what_stays_the_same():
     (course,) = proposals._best(six, visits(six, found(weekly(6)), places()))
     assert proposals.reasons(course, [course], six) == [
         "Earliest",
-        "Same people for all 6 visits",
+        "Same person for all 6 visits",
         "Always Monday at 10:00",
     ]
 
