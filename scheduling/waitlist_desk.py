@@ -30,7 +30,6 @@ from scheduling.views import see_other
 from scheduling.waitlist import OPEN
 from scheduling.waitlist_forms import DeskForm, OfferForm, SteerForm, WishesForm
 from scheduling.waitlist_views import record_contact
-from scheduling.wording import wishes_in_words
 
 PAGE = 50
 DAYS_AHEAD = 14
@@ -51,8 +50,7 @@ def queue(request: Request, clinic: str) -> HttpResponse:
     if service:
         waiting = waiting.filter(session__request__service=service)
     page = Paginator(in_order(waiting), PAGE).get_page(request.GET.get("page"))
-    rows = [(entry, wishes_in_words(entry.session.request)) for entry in page]
-    context = {"page": page, "rows": rows, "services": services, "service": service}
+    context = {"page": page, "services": services, "service": service}
     return _render(request, here, "scheduling/waitlist_queue.html", context)
 
 
@@ -78,7 +76,6 @@ def _entry_page(request: Request, here: Clinic, found: WaitlistEntry, refusal: s
     offers = found.offers.select_related("hold__clinic", "hold__practitioner").order_by("-pk")
     context = {
         "entry": found,
-        "wishes": wishes_in_words(found.session.request),
         "offers": offers,
         "fitting": [time for time in times if not time.reasons][:TIMES_SHOWN],
         "others": [time for time in times if time.reasons][:TIMES_SHOWN],

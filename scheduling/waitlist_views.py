@@ -27,7 +27,6 @@ from scheduling.views import owner_of, patient_of, see_other
 from scheduling.visits import remember
 from scheduling.waitlist_forms import WishesForm
 from scheduling.waitlist_offers import ENDED
-from scheduling.wording import wishes_in_words
 
 MAX_REMEMBERED = 50
 
@@ -141,7 +140,7 @@ def show(request: Request, pk: int) -> HttpResponse:
         _remember(request, get_object_or_404(WaitlistEntry, pk=pk))
         return redirect("waiting", pk)
     entry = get_object_or_404(entries_of(request), pk=pk)
-    context = {"nav": "me", "entry": entry, "wishes": wishes_in_words(entry.session.request)}
+    context: dict[str, Any] = {"nav": "me", "entry": entry}
     context["offer"] = (
         entry.offers.filter(outcome=WaitlistOffer.Outcome.OPEN).select_related("hold__clinic").first()
     )

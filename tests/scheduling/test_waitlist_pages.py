@@ -83,8 +83,7 @@ def test_guest_joins_with_details_and_consent(client, service, clinic, practitio
     assert (patient.name, patient.phone, patient.user) == ("Siti Rahmah", "+6591234567", None)
     assert Consent.objects.get(patient=patient).is_given
     page = text(client.get(answer.headers["location"]))
-    assert "Tanjong Pagar · with Dr Lim" not in page  # where is a pattern of its own
-    assert "with Dr Lim Wei Jie · Mon, Tue" in page
+    assert "Monday, Tuesday · Dr Lim Wei Jie" in page
 
 
 def test_known_patient_is_asked_nothing_else(me, known, service):
