@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.utils import timezone
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
@@ -112,6 +114,13 @@ class LeaveForm(DaysForm):
         label=_("At all clinics"), initial=True, required=False, widget=forms.CheckboxInput()
     )
     field_order = ["practitioner", "first", "last", "from_time", "until_time", "everywhere", "reason"]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        ahead = self.clinic.slots.filter(starts_at__gt=timezone.now()).order_by().values("practitioner")
+        here = Q(pk__in=self.clinic.templates.values("practitioner")) | Q(pk__in=ahead)
+        works_here = Practitioner.objects.filter(here, is_active=True)
+        self.fields["practitioner"].queryset = works_here  # type: ignore[attr-defined]
 
     def complete(self, exception: ScheduleException) -> None:
         exception.kind = ScheduleException.Kind.LEAVE
