@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import NamedTuple
 
 from django.utils.dates import WEEKDAYS
 from django.utils.formats import date_format
@@ -77,7 +78,7 @@ class Proposal:
 @dataclass(frozen=True)
 class Answer:
     proposals: list[Proposal]
-    blocks: list[str]  # where there are no proposals: what stands in the way
+    blocks: list["Block"]  # where there are no proposals
 
 
 def minutes(span: dt.timedelta) -> int:
@@ -258,24 +259,51 @@ def _drawbacks(course: Course) -> Iterator[str]:
 # -- Why there is none ---------------------------------------------------------------------------
 
 
+class Block(NamedTuple):
+    """What stands in the way, said as what would help; `change` are the fields of the form that would do it."""
+
+    sentence: str
+    change: dict[str, str] = {}  # noqa: RUF012  (never written to)
+
+
+class Relaxed(NamedTuple):
+    wish: Wish
+    busy: Sequence[Span]
+    help: str
+    change: dict[str, str]
+
+
 def _blocks(
     wish: Wish, found: Starts, places: Places, busy: Sequence[Span], clinics: Sequence[Clinic]
-) -> Iterator[str]:
-    """What stands in the way, said as what would help. Each wish is left out in turn."""
+) -> Iterator[Block]:
+    """Each wish is left out in turn."""
     missing = dict.fromkeys(step.service.name for step in wish.steps if not found[step.service.pk])
     for name in missing:
-        yield _("There is no free time for %(service)s in these days.") % {"service": name}
-    said = False
+        yield Block(_("There is no free time for %(service)s in these days.") % {"service": name})
     if not missing:
-        for relaxed, kept, sentence in _relaxed(wish, busy):
-            if number := _count(relaxed, visits(relaxed, found, places, kept)):
-                said = True
-                yield _("%(found)s if %(help)s.") % {"found": _times(number), "help": sentence}
-        if not said and (number := _count(free := _free(wish), visits(free, found, places))):
-            yield _("%(found)s without all of your wishes together.") % {"found": _times(number)}
+        yield from _wishes_in_the_way(wish, found, places, busy)
         if wish.times > 1 and (most := longest(wish, visits(wish, found, places, busy))):
-            yield _("%(most)s of %(all)s visits fit, the others do not.") % {"most": most, "all": wish.times}
+            sentence = _("%(most)s of %(all)s visits fit, the others do not.") % {
+                "most": most,
+                "all": wish.times,
+            }
+            yield Block(sentence, {"times": str(most)})
     yield from _elsewhere(wish, clinics, busy)
+
+
+def _wishes_in_the_way(wish: Wish, found: Starts, places: Places, busy: Sequence[Span]) -> Iterator[Block]:
+    alone = False
+    for each in _relaxed(wish, busy):
+        if number := _count(each.wish, visits(each.wish, found, places, each.busy)):
+            alone = True
+            yield Block(
+                _("%(found)s if %(help)s.") % {"found": _times(number), "help": each.help}, each.change
+            )
+    free = _free(wish)
+    if not alone and (number := _count(free, visits(free, found, places))):
+        change = {"after": "", "before": "", "weekday": "", "with": "", "min_wait": "0", "same_day": "no"}
+        sentence = _("%(found)s without all of your wishes together.") % {"found": _times(number)}
+        yield Block(sentence, change | {"same_clinic": "no"})
 
 
 def _count(wish: Wish, fitting: Sequence[Visit]) -> int:
@@ -289,41 +317,40 @@ def _times(number: int) -> str:
     return ngettext("There is %(n)s time", "There are %(n)s times", number) % {"n": number}
 
 
-def _relaxed(wish: Wish, busy: Sequence[Span]) -> Iterator[tuple[Wish, Sequence[Span], str]]:
+def _relaxed(wish: Wish, busy: Sequence[Span]) -> Iterator[Relaxed]:
     step = wish.steps[0]
     if step.after:
-        yield (
-            wish.with_steps(after=None),
-            busy,
-            _("before %(time)s is allowed") % {"time": f"{step.after:%H:%M}"},
-        )
+        sentence = _("before %(time)s is allowed") % {"time": f"{step.after:%H:%M}"}
+        yield Relaxed(wish.with_steps(after=None), busy, sentence, {"after": ""})
     if step.before:
-        yield (
-            wish.with_steps(before=None),
-            busy,
-            _("after %(time)s is allowed") % {"time": f"{step.before:%H:%M}"},
-        )
+        sentence = _("after %(time)s is allowed") % {"time": f"{step.before:%H:%M}"}
+        yield Relaxed(wish.with_steps(before=None), busy, sentence, {"before": ""})
     if step.weekdays:
-        yield wish.with_steps(weekdays=frozenset()), busy, _("other weekdays are allowed")
+        other = wish.with_steps(weekdays=frozenset())
+        yield Relaxed(other, busy, _("other weekdays are allowed"), {"weekday": ""})
     if any(each.practitioners for each in wish.steps):
-        yield wish.with_steps(practitioners=frozenset()), busy, _("it may be with somebody else")
+        anyone = wish.with_steps(practitioners=frozenset())
+        yield Relaxed(anyone, busy, _("it may be with somebody else"), {"with": ""})
     if len(wish.steps) > 1:
         yield from _relaxed_between(wish, busy)
     if busy:
-        yield wish, (), _("you did not have another visit then")
+        yield Relaxed(wish, (), _("you did not have another visit then"), {})
 
 
-def _relaxed_between(wish: Wish, busy: Sequence[Span]) -> Iterator[tuple[Wish, Sequence[Span], str]]:
+def _relaxed_between(wish: Wish, busy: Sequence[Span]) -> Iterator[Relaxed]:
     longest_wait = minutes(wish.steps[1].max_wait)
     if wish.same_day and longest_wait < 1440:
         sentence = _("you can wait longer than %(n)s minutes between") % {"n": longest_wait}
-        yield wish.with_steps(max_wait=dt.timedelta(1)), busy, sentence
+        yield Relaxed(wish.with_steps(max_wait=dt.timedelta(1)), busy, sentence, {"max_wait": "1440"})
     if any(step.min_wait for step in wish.steps):
-        yield wish.with_steps(min_wait=NO_WAIT), busy, _("there may be less time between")
+        sooner = wish.with_steps(min_wait=NO_WAIT)
+        yield Relaxed(sooner, busy, _("there may be less time between"), {"min_wait": "0"})
     if wish.same_day:
-        yield replace(wish, same_day=False), busy, _("they may be on different days")
+        apart = replace(wish, same_day=False)
+        yield Relaxed(apart, busy, _("they may be on different days"), {"same_day": "no"})
     if wish.same_clinic:
-        yield replace(wish, same_clinic=False), busy, _("a change of clinic is allowed")
+        around = replace(wish, same_clinic=False)
+        yield Relaxed(around, busy, _("a change of clinic is allowed"), {"same_clinic": "no"})
 
 
 def _free(wish: Wish) -> Wish:
@@ -332,7 +359,7 @@ def _free(wish: Wish) -> Wish:
     return replace(bare, same_day=False, same_clinic=False)
 
 
-def _elsewhere(wish: Wish, clinics: Sequence[Clinic], busy: Sequence[Span]) -> Iterator[str]:
+def _elsewhere(wish: Wish, clinics: Sequence[Clinic], busy: Sequence[Span]) -> Iterator[Block]:
     """Clinics that were not chosen, and what comes after the days that were."""
     others = list(Clinic.objects.filter(is_active=True).exclude(pk__in=[clinic.pk for clinic in clinics]))
     every = [*clinics, *others]
@@ -340,11 +367,14 @@ def _elsewhere(wish: Wish, clinics: Sequence[Clinic], busy: Sequence[Span]) -> I
     if others:
         found = _starts(wish, every, wish.first, wish.horizon)
         if number := _count(wish, visits(wish, found, places, busy)):
-            yield _("%(found)s if other clinics are allowed.") % {"found": _times(number)}
+            sentence = _("%(found)s if other clinics are allowed.") % {"found": _times(number)}
+            yield Block(sentence, {"clinic": ""})
     later = replace(wish, first=wish.first + dt.timedelta(wish.days), days=LATER_DAYS, times=1)
     if clinics and (
         fitting := visits(later, _starts(later, clinics, later.first, later.horizon), places, busy)
     ):
-        soonest = min(fitting, key=lambda visit: visit.starts_at)
-        day = date_format(soonest.first.day, "DATE_FORMAT")
-        yield _("The first time after these days is on %(day)s.") % {"day": day}
+        day = min(visit.first.day for visit in fitting)
+        sentence = _("The first time after these days is on %(day)s.") % {
+            "day": date_format(day, "DATE_FORMAT")
+        }
+        yield Block(sentence, {"date": day.isoformat()})

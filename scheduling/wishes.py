@@ -2,7 +2,8 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -23,7 +24,8 @@ HOURS = [("", _("Any time"))] + [(f"{hour:02d}:00", f"{hour:02d}:00") for hour i
 YES, NO = "yes", "no"
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """A service of the form, with those who offer it."""
 
     number: int

@@ -72,8 +72,22 @@ def answer(
         context["errors"] = form.errors
         return context, 404 if form.is_unknown else 422
     context["wish"] = wish = form.wish()
-    context["found"] = proposals.propose(wish=wish, clinics=form.clinics(), patient=patient, leaving=leaving)
+    context["found"] = found = proposals.propose(
+        wish=wish, clinics=form.clinics(), patient=patient, leaving=leaving
+    )
+    context["blocks"] = [(block.sentence, changed(form.asked, block.change)) for block in found.blocks]
     return context, 200
+
+
+def changed(asked: QueryDict, change: dict[str, str]) -> str:
+    """The address that asks the same but for the change; empty where there is none. Empty fields are left out."""
+    query = asked.copy()
+    for name, value in change.items():
+        for key in [key for key in query if key == name or (name == "with" and key.startswith("with"))]:
+            del query[key]
+        if value:
+            query[name] = value
+    return query.urlencode() if change else ""
 
 
 @require_POST

@@ -90,6 +90,8 @@ def test_nothing_fits_says_why(client, both):
     assert response.status_code == 200
     assert "Nothing fits all of your wishes" in page
     assert "if before 18:00 is allowed" in page
+    shown = re.search(r'block-show" href="([^"]*)"', page)[1].replace("&amp;", "&")
+    assert proposals(client.get(shown))
 
 
 def test_proposals_go_around_own_visits(client, both, patient, slots):
