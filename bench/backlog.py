@@ -59,7 +59,7 @@ def add(seed: int) -> int:
         for n in range(2_500)
     )
     while left:
-        kind = chance.choices(["visit", "physio", "laser"], [62, 30, 8])[0]
+        kind = chance.choices(["visit", "physio", "laser"], [60, 30, 10])[0]
         count = min(left, 1 if kind == "visit" and chance.random() < 0.6 else chance.choice([2, 3, 4, 6]))
         request = BookingRequest(
             patient=chance.choice(patients),

@@ -17,13 +17,14 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.urls import reverse
 
-from bench import load
+from bench import backlog, load
 from bench.fill import DAYS, SLOTS_PER_CLINIC, add_clinics, book, plan_clinics
 from bench.servers import granian, hybrid, pgbench
 from scheduling import live
 from scheduling.calendar import DATASET
 from scheduling.inventory import generate
-from scheduling.models import Booking, Clinic, Service, Slot
+from scheduling.matching import autofill, match_requests
+from scheduling.models import Booking, BookingRequest, Clinic, Service, Slot
 from scheduling.search import STARTS_WITHOUT_EQUIPMENT as STARTS
 
 ROUNDS = 3
@@ -291,4 +292,37 @@ def live_updates(*, quick: bool) -> None:
         )
 
 
-PARTS = {"supply": supply, "holds": holds, "reads": reads, "live": live_updates}
+def matching(*, quick: bool) -> None:
+    """6,000 sessions against 43,200 slots, 60 % taken. The last seed is booked, the others are only planned."""
+    clinics = Clinic.objects.filter(slots__isnull=False).distinct()
+    if not Clinic.objects.exists():
+        add_clinics(3)
+    if Slot.objects.count() > 43_200:
+        say("matching wants a fresh database: make bench ARGS='--only matching'")
+        return
+    book(list(clinics), percent=60)
+    backlog.prepare()
+    head("Matching", "sessions", "greedy", "result", "bound", "gap", "placed", "seconds")
+    seeds = (1,) if quick else (1, 2, 3)
+    for seed in seeds:
+        backlog.remove()
+        backlog.add(seed)
+        _need_supply()
+        report = match_requests(dry_run=seed != seeds[-1])
+        assert report.greedy <= report.planned <= report.bound
+        figures = (report.sessions, report.greedy, report.planned, report.bound, f"{report.gap:.2%}")
+        say(f"match_requests, seed {seed}", *figures, report.placed or "dry run", f"{report.seconds:.1f}")
+    backlog.remove()
+    backlog.add(seeds[-1] + 1)
+    head("Autofill", "requests", "sessions", "median ms", "p90 ms")
+    courses = BookingRequest.objects.filter(sessions__status="planned", quantity__gte=3).distinct()
+    took, placed = [], 0
+    for pk in courses.order_by("pk").values_list("pk", flat=True)[:100]:
+        begin = time.perf_counter()
+        placed += len(autofill(request_id=pk, by=None).placed)
+        took.append((time.perf_counter() - begin) * 1000)
+    p90 = statistics.quantiles(took, n=10)[-1]
+    say("autofill of a course", len(took), placed, f"{statistics.median(took):.0f}", f"{p90:.0f}")
+
+
+PARTS = {"supply": supply, "holds": holds, "reads": reads, "live": live_updates, "matching": matching}

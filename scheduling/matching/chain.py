@@ -4,6 +4,7 @@ For each session and each start it knows the best that can be had up to here; ga
 is enough to go from one session to the next.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -46,19 +47,33 @@ class Chain:
 
     def best(self, most: int | None = None) -> list[int]:
         """The starts, one for each session from the first: as many as possible, then worth the most."""
-        wanted = len(self.stretch.sessions) if most is None else most
+        for layers, last in self._ends(most):
+            return self._back(layers, int(last.argmax()))
+        return []
+
+    def best_worth(self) -> tuple[int, list[int]]:
+        """The most that all of them together are worth, however many there are, and which."""
+        worth, found = 0, list[int]()
+        for layers, last in self._ends(None):
+            if (value := int(last.max())) > worth:
+                worth, found = value, self._back(layers, int(last.argmax()))
+        return worth, found
+
+    def _ends(self, most: int | None) -> Iterator[tuple[list[Ints], Ints]]:
+        """With as many sessions as possible, then with one less, and so on: what the last of them can be worth."""
         layers: list[Ints] = []
-        for n in range(wanted):
+        for n in range(len(self.stretch.sessions) if most is None else most):
             layer = self._first() if n == 0 else self._next(layers[-1])
             if layer.max(initial=NEVER) <= -BARRED:
                 break
             layers.append(layer)
-        if len(layers) == len(self.stretch.sessions) and layers:
-            closed = np.where(self._close_enough(), layers[-1], NEVER)
-            if closed.max(initial=NEVER) > -BARRED:
-                return self._back(layers, int(closed.argmax()))
-            layers.pop()
-        return self._back(layers, int(layers[-1].argmax())) if layers else []
+        while layers:
+            last = layers[-1]
+            if len(layers) == len(self.stretch.sessions):
+                last = np.where(self._close_enough(), last, NEVER)
+            if last.max() > -BARRED:
+                yield layers, last
+            layers = layers[:-1]
 
     def _first(self) -> Ints:
         before, after = self.stretch.before, self.stretch.after
@@ -69,10 +84,11 @@ class Chain:
         if before:
             gap = self.day - before.day
             fits = fits & self.gaps.fit(gap) & (self.begin >= before.ends)
-            for rule, granted in zip(self.gaps.soft, self.wishes, strict=True):
+            for rule, granted in zip(self.gaps.soft, self.wishes, strict=False):
                 layer += SOFT * (granted & within(rule, gap))
         else:
-            layer += SOFT * sum((granted.astype(np.int64) for granted in self.wishes), np.int64(0))
+            for granted in self.wishes:
+                layer += SOFT * granted
         return np.where(fits, layer, NEVER)
 
     def _next(self, last: Ints) -> Ints:
@@ -119,7 +135,7 @@ class Chain:
             score = np.where(
                 self.gaps.fit(gap) & (self.begin + self.occupied <= self.begin[last]), layer, NEVER
             )
-            for rule, granted in zip(self.gaps.soft, self.wishes, strict=True):
+            for rule, granted in zip(self.gaps.soft, self.wishes, strict=False):
                 if granted[last]:
                     score = score + SOFT * within(rule, gap)
             found.append(int(score.argmax()))

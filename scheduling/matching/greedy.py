@@ -72,6 +72,9 @@ class Plan:
         kept = self.board.kept
         return [kept[session].at for session in stretch.sessions if session in kept]
 
+    def room_of(self, stretch: Stretch) -> str:
+        return self.board.services[stretch.terms.service_id].station_kind
+
     def missing(self, stretch: Stretch) -> int:
         return sum(session not in self.board.kept for session in stretch.sessions)
 

@@ -1,6 +1,6 @@
 """The whole backlog: a greedy plan, moves, and the solver where a better plan is not yet ruled out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +32,7 @@ def optimise(plan: Plan, clock: Clock, progress: Progress) -> Outcome:
     if _pairs(plan, plan.stretches) <= SOLVABLE:
         bound = _solve_all(plan, clock)
     elif len(plan.board.kept) < sessions:
-        bound = sessions - _proven_missing(plan, clock, progress)
+        bound = sessions - max(_over_capacity(plan), _proven_missing(plan, clock, progress))
     improve(plan, clock, progress)
     return Outcome(sessions, greedy, max(bound, len(plan.board.kept)), plan.score())
 
@@ -69,6 +69,31 @@ def _impose(plan: Plan, wanted: dict[Stretch, Placed]) -> None:
             plan.reach(other, count)
     if plan.score().rank < before:
         plan.restore(saved)
+
+
+def _over_capacity(plan: Plan) -> int:
+    """How many sessions no plan can place because the rooms are too few, kind by kind: even if the visits were as short
+    as the shortest of that kind and everybody took any time.
+    """
+    lacking = {plan.room_of(stretch) for stretch in plan.stretches if plan.missing(stretch)}
+    proven = 0
+    for kind in lacking:
+        pool = [stretch for stretch in plan.stretches if plan.room_of(stretch) == kind]
+        wanted = sum(len(stretch.sessions) for stretch in pool)
+        proven += max(0, wanted - _most_visits(plan, {stretch.terms.service_id for stretch in pool}))
+    return proven
+
+
+def _most_visits(plan: Plan, services: Collection[int]) -> int:
+    """In each run of slots the visits that end first, one after the other: no other choice has more."""
+    every = [plan.board.starts(service) for service in services]
+    first = np.concatenate([starts.first for starts in every])
+    last = first + np.concatenate([starts.length for starts in every])
+    visits, free_from = 0, 0
+    for n in np.argsort(last, kind="stable"):
+        if first[n] >= free_from:
+            visits, free_from = visits + 1, int(last[n])
+    return visits
 
 
 def _proven_missing(plan: Plan, clock: Clock, progress: Progress) -> int:

@@ -39,6 +39,8 @@ def autofill(*, request_id: int, by: User | None) -> AutofillResult:
         written = write(backlog=backlog, places=places, by=by)
         result.placed += written.booked
         if not written.lost:
+            if len(board.kept) == len(plan.of_session):
+                return result
             break
     result.unplaced = _explain(request_id, active)
     return result
