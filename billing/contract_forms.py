@@ -65,6 +65,14 @@ class NewForm(DetailsForm):
     )
     field_order = ["patient"]
 
+    @staticmethod
+    def usual(today: dt.date) -> dict[str, Any]:
+        return {
+            "signed_on": today,
+            "late_cancel": Contract.Policy.FORFEIT,
+            "no_show": Contract.Policy.FORFEIT,
+        }
+
     def __init__(self, data: Any = None, *, found: Sequence[Patient], **options: Any) -> None:
         super().__init__(data, **options)
         field = self.fields["patient"]
@@ -80,7 +88,7 @@ class LineForm(forms.Form):
         widget=forms.NumberInput(attrs={"min": 1, "max": MAX_SESSIONS, "inputmode": "numeric"}),
     )
     price = forms.DecimalField(
-        label=_("Price of a session (S$)"),
+        label=_("Price each (S$)"),
         required=False,
         min_value=0,
         max_value=MAX_PRICE_CENTS // 100,

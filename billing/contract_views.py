@@ -90,7 +90,7 @@ def index(request: Request, clinic: Clinic) -> HttpResponse:
 def new(request: Request, clinic: Clinic) -> HttpResponse:
     query = request.GET.get("q", "").strip()[:80]
     found = patients_like(query)
-    form = NewForm(request.POST or None, found=found, initial={"signed_on": clinic.today()})
+    form = NewForm(request.POST or None, found=found, initial=NewForm.usual(clinic.today()))
     status = 200
     if request.method == "POST":
         if form.is_valid():

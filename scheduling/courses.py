@@ -16,10 +16,13 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from clinic_booking.models import User
-from scheduling import matching
+from scheduling import matching, search
 from scheduling.errors import BookingError, SlotGone
 from scheduling.fit import Reason, Time, read_rules
-from scheduling.models import Booking, BookingRequest, SessionTicket, Slot
+from scheduling.locks import database_now
+from scheduling.models import Booking, BookingRequest, Clinic, SessionTicket, Slot
+
+LOOK_AHEAD_DAYS = 60
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,27 @@ def check_rules(session: SessionTicket, slot_id: int) -> None:
     time = Time(slot.starts_at, slot.starts_at + length, slot.clinic, slot.practitioner_id)
     if reasons := read_rules([session.request_id])[session.request_id](session.pk).hard_violations(time):
         raise AgainstRules(reasons)
+
+
+def first_fitting_day(session: SessionTicket, clinics: Sequence[Clinic]) -> dt.date | None:
+    """The day of the earliest free time that the rules of the course allow, in the next weeks."""
+    request, by_id = session.request, {clinic.pk: clinic for clinic in clinics}
+    now = database_now()
+    length = dt.timedelta(minutes=request.service.duration_minutes)
+    rules = read_rules([request.pk])[request.pk](session.pk)
+    for free in search.free_starts(
+        service=request.service, clinics=by_id, first=now, until=now + dt.timedelta(LOOK_AHEAD_DAYS)
+    ):
+        clinic = by_id[free.clinic_id]
+        if rules.fits(Time(free.starts_at, free.starts_at + length, clinic, free.practitioner_id)):
+            return clinic.local_date(free.starts_at)
+    return None
+
+
+def rules_in_words(session: SessionTicket) -> list[str]:
+    """What its patient must keep to."""
+    hard = session.request.patterns.filter(is_hard=True).prefetch_related("practitioners", "clinics")
+    return [pattern.in_words for pattern in hard.order_by("pk")]
 
 
 def say_planned(request: HttpRequest, placed: Sequence[Booking], unplaced: Sequence[SessionTicket]) -> None:

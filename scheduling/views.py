@@ -55,7 +55,8 @@ def book(request: Request) -> HttpResponse:
     if session:
         today = max(today, session.request.valid_from or today)
         last = max(today, min(last, session.request.valid_until or last))
-    asked = form.cleaned_data["date"] or _first_free_day(service, shown) or today
+    first_free = courses.first_fitting_day(session, shown) if session else _first_free_day(service, shown)
+    asked = form.cleaned_data["date"] or first_free or today
     day = min(max(asked, today), last)
     moving, mine = _moving(request, service), own_hold(request)
     people = search.day_times(service=service, clinics=shown, day=day)
@@ -70,6 +71,7 @@ def book(request: Request) -> HttpResponse:
         "moving": moving,
         "mine": mine,
         "session": session,
+        "session_rules": courses.rules_in_words(session) if session else [],
         "choice": Choice.of_move(moving)
         if moving
         else Choice.of_hold(service.pk, session.pk if session else None),

@@ -78,6 +78,8 @@ def test_patient_chooses_and_confirms_without_paying(me, course, open_session, m
     service.save()
     shown = page(me.get(f"/book/?service=consultation&session={open_session.pk}"))
     assert "session 4 of 4 of your course" in shown
+    assert "It has to be: at least 7 days apart." in shown
+    assert f'data-slot="{mornings[3][0].pk}" data-status="available"' in shown  # on the first day that fits
     assert f'name="session" value="{open_session.pk}"' in shown
 
     slot = mornings[3][1]
