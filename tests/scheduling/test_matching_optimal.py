@@ -20,10 +20,10 @@ pytestmark = pytest.mark.django_db
 def test_plan_is_the_optimum(seed):
     clinic = backlogs.make(seed)
     planned = list(SessionTicket.objects.filter(status="planned").values_list("pk", flat=True))
-    best = backlogs.Exact(clinic).solve()
+    best, before = backlogs.Exact(clinic).solve(), broken_rules()
     report = matching.match_requests()
     found = backlogs.score(clinic, of=planned)
-    assert broken_rules() == []
+    assert broken_rules() == before  # staff may have booked a session against its rules
     assert (found["sessions"], found["urgency"]) == (best["sessions"], best["urgency"])
     assert report.bound == report.planned == report.placed == best["sessions"]
     assert found["worth"] >= best["worth"] - abs(best["worth"]) / 100
@@ -36,12 +36,13 @@ def test_no_plan_breaks_a_hard_rule(seed, solvable, singly):
     savepoint = transaction.savepoint()
     try:
         backlogs.make(seed)
+        before = broken_rules()
         if singly:
             for request in BookingRequest.objects.filter(sessions__status="planned").distinct():
                 matching.autofill(request_id=request.pk, by=None)
         with mock.patch.object(optimise, "SOLVABLE", solvable):
             report = matching.match_requests()
-        assert broken_rules() == []
+        assert broken_rules() == before
         assert report.greedy <= report.planned <= report.bound
         left = SessionTicket.objects.filter(status="planned")
         assert not left.filter(unplaced_reason="").exists()
