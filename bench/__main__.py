@@ -13,7 +13,8 @@ from clinic_booking import local
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="43,200 slots only, short runs")
-    parser.add_argument("--only", choices=["supply", "holds", "reads", "live", "matching"], help="one part")
+    names = ["supply", "holds", "reads", "live", "matching", "replan"]
+    parser.add_argument("--only", choices=names, help="one part")
     options = parser.parse_args()
     with local.services("bench", durable=True) as addresses:
         os.environ.update(addresses, DJANGO_SETTINGS_MODULE="clinic_booking.settings", LOG_LEVEL="ERROR")

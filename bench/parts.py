@@ -19,6 +19,7 @@ from django.urls import reverse
 
 from bench import backlog, load
 from bench.fill import DAYS, SLOTS_PER_CLINIC, add_clinics, book, plan_clinics
+from bench.replan import replan_a_sick_day
 from bench.servers import granian, hybrid, pgbench
 from scheduling import live
 from scheduling.calendar import DATASET
@@ -81,6 +82,19 @@ def _timed(what: str, work: Callable[[], int]) -> None:
     count = work()
     took = time.perf_counter() - begin
     say(what, f"{count:,}", f"{took:.1f}", f"{count / took:,.0f}")
+
+
+def replan(*, quick: bool) -> None:
+    """A doctor's full day among three clinics of 20: shown, then applied."""
+    head(
+        "Change plan: a sick day with 24 visits, supply 60 % taken",
+        "slots",
+        "visits",
+        "moved",
+        "show s",
+        "apply s",
+    )
+    say("leave entered, shown with new times, applied", *replan_a_sick_day())
 
 
 def holds(*, quick: bool) -> None:
@@ -325,4 +339,11 @@ def matching(*, quick: bool) -> None:
     say("autofill of a course", len(took), placed, f"{statistics.median(took):.0f}", f"{p90:.0f}")
 
 
-PARTS = {"supply": supply, "holds": holds, "reads": reads, "live": live_updates, "matching": matching}
+PARTS = {
+    "supply": supply,
+    "holds": holds,
+    "reads": reads,
+    "live": live_updates,
+    "matching": matching,
+    "replan": replan,
+}

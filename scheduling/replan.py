@@ -12,9 +12,10 @@ from typing import NamedTuple
 from scheduling import search
 from scheduling.edits import Scope
 from scheduling.fit import Rules, Time, booked_days, read_rules
-from scheduling.models import Booking, Clinic, Equipment, EquipmentReservation, Service
+from scheduling.models import Booking, Clinic, Equipment, EquipmentReservation, ScheduleTemplate, Service
 
 ACCEPTABLE = dt.timedelta(days=14)  # how far a visit may be put off, or brought forward
+ELSEWHERE_WITHIN = dt.timedelta(days=4)  # the same at clinics where neither the visit nor the practitioner is
 NOTICE = dt.timedelta(hours=2)  # the patient must hear of it before
 ELSEWHERE = 2000  # times of other practitioners that are looked at for a service
 MAX_CHAIN = 4  # how many proposals may make room for one another
@@ -62,17 +63,44 @@ def find_times(
     """A new time for each where there is one. `wanted` are practitioner and start that were proposed before, by booking;
     those of the `firm` ones were chosen by staff and come first."""
     needs = [Need(booking) for booking in sorted(bookings, key=lambda b: (b.starts_at, b.pk))]
-    clinics = {clinic.pk: clinic for clinic in Clinic.objects.filter(is_active=True)}
     visits = _shared_visits(bookings)
-    for service, group in _by_service(needs).items():
-        if movable := [need for need in group if _can_be_proposed(need)]:
-            found = _candidates(service, movable, clinics, scope, now)
-            for need in movable:
-                need.candidates = _ranked(need, found, visits, wanted.get(need.booking.pk))
+    known, others = _clinics(bookings)
+    _add_candidates(needs, known, scope, now, visits, wanted)
     table = Table(needs)
     for need in sorted(needs, key=lambda need: need.booking.pk not in firm):
         table.place(need)
+    # A group may have many clinics: the others are asked for the few that found nothing.
+    if left := [need for need in needs if not need.chosen]:
+        _add_candidates(left, others, scope, now, visits, wanted, within=ELSEWHERE_WITHIN)
+        for need in left:
+            table.place(need)
     return needs
+
+
+def _clinics(bookings: Collection[Booking]) -> tuple[dict[int, Clinic], dict[int, Clinic]]:
+    """Those of the bookings and of their practitioners; the others."""
+    known = {booking.clinic_id for booking in bookings}
+    people = {booking.practitioner_id for booking in bookings}
+    known |= set(ScheduleTemplate.objects.filter(practitioner__in=people).values_list("clinic", flat=True))
+    active = list(Clinic.objects.filter(is_active=True))
+    return {c.pk: c for c in active if c.pk in known}, {c.pk: c for c in active if c.pk not in known}
+
+
+def _add_candidates(
+    needs: Iterable[Need],
+    clinics: Mapping[int, Clinic],
+    scope: Scope,
+    now: dt.datetime,
+    visits: Collection[int],
+    wanted: Mapping[int, tuple[int, dt.datetime]],
+    within: dt.timedelta = ACCEPTABLE,
+) -> None:
+    for service, group in _by_service(needs).items():
+        movable = [need for need in group if _can_be_proposed(need)]
+        if movable and clinics:
+            found = _candidates(service, movable, clinics, scope, now, within)
+            for need in movable:
+                need.candidates += _ranked(need, found, visits, wanted.get(need.booking.pk))
 
 
 def _by_service(needs: Iterable[Need]) -> dict[Service, list[Need]]:
@@ -97,10 +125,15 @@ def _shared_visits(bookings: Collection[Booking]) -> set[int]:
 
 
 def _candidates(
-    service: Service, needs: list[Need], clinics: Mapping[int, Clinic], scope: Scope, now: dt.datetime
+    service: Service,
+    needs: list[Need],
+    clinics: Mapping[int, Clinic],
+    scope: Scope,
+    now: dt.datetime,
+    within: dt.timedelta,
 ) -> list[Candidate]:
-    first = max(needs[0].booking.starts_at - ACCEPTABLE, now + NOTICE)
-    until = max(need.booking.starts_at for need in needs) + ACCEPTABLE
+    first = max(needs[0].booking.starts_at - within, now + NOTICE)
+    until = max(need.booking.starts_at for need in needs) + within
     own = sorted({need.booking.practitioner_id for need in needs})
     rows = search._rows(
         NEAREST,

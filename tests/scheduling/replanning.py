@@ -16,7 +16,7 @@ Kind = ChangePlan.Kind
 
 def no_holidays(monkeypatch):
     """Whatever day it is."""
-    monkeypatch.setattr("scheduling.inventory._holidays", lambda clinic, first, days: set())
+    monkeypatch.setattr("scheduling.inventory.public_holidays", lambda clinic, first, days: set())
 
 
 def practise(clinic, service, *, name="Dr Lim Wei Jie", kind="consult", days=5, **values):

@@ -16,7 +16,7 @@ from tests import factories
 
 @pytest.fixture
 def template(clinic, practitioner, station, monkeypatch):
-    monkeypatch.setattr("scheduling.inventory._holidays", lambda clinic, first, days: set())
+    monkeypatch.setattr("scheduling.inventory.public_holidays", lambda clinic, first, days: set())
     return factories.ScheduleTemplateFactory(
         clinic=clinic, practitioner=practitioner, station=station, ends_at=dt.time(10)
     )

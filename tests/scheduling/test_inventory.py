@@ -22,7 +22,7 @@ def tomorrow():
 @pytest.fixture
 def template(clinic, practitioner, station, monkeypatch):
     """Three slots a day, whatever day it is."""
-    monkeypatch.setattr("scheduling.inventory._holidays", lambda clinic, first, days: set())
+    monkeypatch.setattr("scheduling.inventory.public_holidays", lambda clinic, first, days: set())
     return factories.ScheduleTemplateFactory(
         clinic=clinic, practitioner=practitioner, station=station, ends_at=dt.time(10)
     )
@@ -283,7 +283,7 @@ def test_clinic_in_an_unknown_country_is_named(clinic, practitioner, station):
 def test_batches_cover_all_practitioners_and_days(clinic, tomorrow, monkeypatch):
     monkeypatch.setattr("scheduling.inventory.BATCH_PRACTITIONERS", 2)
     monkeypatch.setattr("scheduling.inventory.BATCH_DAYS", 3)
-    monkeypatch.setattr("scheduling.inventory._holidays", lambda clinic, first, days: set())
+    monkeypatch.setattr("scheduling.inventory.public_holidays", lambda clinic, first, days: set())
     for _n in range(3):
         factories.ScheduleTemplateFactory(clinic=clinic, ends_at=dt.time(9, 20))
     seen = []
