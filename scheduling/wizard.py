@@ -2,13 +2,14 @@
 
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -20,10 +21,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from patients.models import Patient
-from scheduling import booking, desk, holds, proposals, stops
-from scheduling.errors import BookingError
+from scheduling import booking, courses, desk, holds, proposals, stops
+from scheduling.errors import BookingError, SlotGone
 from scheduling.forms import VisitorForm
-from scheduling.models import Clinic, Hold, Service
+from scheduling.models import Clinic, Hold, Service, SessionTicket
 from scheduling.parts import Part
 from scheduling.views import owner_of, patient_of, see_other
 from scheduling.wishes import WishForm
@@ -104,6 +105,8 @@ def hold_parts(request: Request, *, patient: Patient | None, any_service: bool =
     parts = [part_of(text) for text in request.POST.getlist("part")]
     if not parts or len({part.slot_id for part in parts}) < len(parts):
         raise BadParts
+    if any_service and patient:
+        parts = covered(parts, patient)
     made = holds.hold_together(parts=parts, owner=owner_of(request), patient=patient, any_service=any_service)
     return made[0]
 
@@ -160,6 +163,37 @@ def desk_hold(request: Request, clinic: str) -> HttpResponse:
     except BookingError as refusal:
         return desk_page(request, here, wishes, sentence=str(refusal), status=refusal.status)
     return see_other(reverse("desk_checkout", args=[here.slug, lead.pk]))
+
+
+def covered(parts: Sequence[Part], patient: Patient) -> list[Part]:
+    """With the patient's planned sessions that are paid for, as far as their rules allow."""
+    held = Hold.objects.filter(session=OuterRef("pk"), ended_at=None, expires_at__gt=Now())
+    planned = SessionTicket.objects.filter(
+        ~Exists(held),
+        status=SessionTicket.Status.PLANNED,
+        request__patient=patient,
+        request__is_prepaid=True,
+        request__closed_at=None,
+        request__service__in=[part.service_id for part in parts],
+    )
+    left = list(planned.select_related("request__service").order_by("request_id", "number"))
+    found = []
+    for part in parts:
+        session = next((each for each in left if _covers(each, part)), None)
+        if session:
+            left.remove(session)
+        found.append(part._replace(session_id=session.pk if session else None))
+    return found
+
+
+def _covers(session: SessionTicket, part: Part) -> bool:
+    if session.request.service_id != part.service_id:
+        return False
+    try:
+        courses.check_rules(session, part.slot_id)
+    except (courses.AgainstRules, SlotGone):
+        return False
+    return True
 
 
 @never_cache

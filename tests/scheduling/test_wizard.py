@@ -1,5 +1,7 @@
 """The wizard's pages: what is asked, what is proposed, what is held, and what is said to nonsense."""
 
+import datetime as dt
+import functools
 import re
 
 import pytest
@@ -9,6 +11,7 @@ from scheduling.models import Booking, Hold, Slot
 from tests import factories
 
 pytestmark = pytest.mark.django_db
+DAY = dt.timedelta(1)
 
 
 @pytest.fixture
@@ -244,3 +247,22 @@ def test_desk_books_for_a_new_patient(client, desk, both):
         "+6591234567",
         "desk",
     )
+
+
+def test_what_a_contract_covers_is_not_paid_again(client, desk, both, patient, xray):
+    """A planned session of the x-ray is used, one whose contract has run out is not."""
+    make = functools.partial(
+        factories.BookingRequestFactory, patient=patient, source="contract", is_prepaid=True
+    )
+    over = make(service=both[0], contract="C-2026-0001", valid_until=factories.tomorrow_at(9).date() - DAY)
+    good = make(service=xray, contract="C-2026-0002")
+    for request in (over, good):
+        factories.SessionTicketFactory(request=request, number=1)
+    checkout = desk_hold(client, desk, both, patient)
+    page = client.get(checkout).content.decode()
+    assert "covered by contract C-2026-0002" in page
+    assert "C-2026-0001" not in page
+    assert "S$\u00a065.00 to be paid at the clinic" in page
+    client.post(checkout, {})
+    booked = Booking.objects.get(service=xray)
+    assert (booked.session.request, booked.price_cents) == (good, 0)
