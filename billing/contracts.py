@@ -239,6 +239,7 @@ def _confirm(contract: Contract, by: User | None) -> None:
             policies=Policies(contract.late_cancel, contract.no_show),
             patterns=terms.patterns,
             by=by,
+            is_checked=True,
         )
         line.save(update_fields=["request"])
     _end_in(contract, Status.CONFIRMED, confirmed_at=Now(), confirmed_by=by)

@@ -67,14 +67,20 @@ def request_sessions(
     patterns: Sequence[PatternSpec] = (),
     urgency: int = Urgency.ROUTINE,
     by: User | None,
+    is_checked: bool = False,
 ) -> BookingRequest:
-    """Make the request with its patterns and planned sessions. Joins the caller's transaction. Raises Unmeetable."""
-    if problems := unmeetable(
-        service=service,
-        quantity=quantity,
-        valid_from=valid_from,
-        valid_until=valid_until,
-        patterns=patterns,
+    """Make the request with its patterns and planned sessions. Joins the caller's transaction. Raises Unmeetable.
+
+    `is_checked` by a caller who has just asked whether it can be met.
+    """
+    if not is_checked and (
+        problems := unmeetable(
+            service=service,
+            quantity=quantity,
+            valid_from=valid_from,
+            valid_until=valid_until,
+            patterns=patterns,
+        )
     ):
         raise Unmeetable(problems)
     request = BookingRequest.objects.create(

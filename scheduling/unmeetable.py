@@ -5,25 +5,21 @@ left is decided when sessions are planned.
 """
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
 from typing import NamedTuple
 
-from django.db.models import Q
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from clinic_booking.templatetags.page import place
-from scheduling.availability import SlotSpec
 from scheduling.fit import Pattern, Rules, Time
-from scheduling.inventory import planned_on
-from scheduling.models import Clinic, Practitioner, Service, Slot
+from scheduling.models import Clinic, Practitioner, Service
 from scheduling.models.demand import MAX_SESSIONS
+from scheduling.working_hours import HORIZON_DAYS, Hour, Span, Supply, possible_hours
 
-HORIZON_DAYS = 182  # plans repeat by the week: half a year shows all of them
+MAX_LOOK_DAYS = 500
 MAX_VALID_DAYS = 5 * 366
 ON_DAYS = {
     1: gettext_lazy("Mondays"),
@@ -44,27 +40,6 @@ class Problem(NamedTuple):
     pattern: int | None = None
 
 
-class Hour(NamedTuple):
-    """A time of the week at which a visit could be. Times are those of the clinic."""
-
-    clinic_id: int
-    practitioner_id: int
-    weekday: int
-    start: dt.time
-    end: dt.time
-
-
-class Span(NamedTuple):
-    first: dt.date
-    last: dt.date | None
-
-    def __contains__(self, day: object) -> bool:
-        return isinstance(day, dt.date) and self.first <= day and (self.last is None or day <= self.last)
-
-
-Supply = dict[Hour, set[dt.date]]
-
-
 def unmeetable(
     *,
     service: Service,
@@ -83,11 +58,23 @@ def unmeetable(
     places = _Places.of(service)
     if nobody := places.why_nobody():
         return [Problem(nobody, "service")]
-    supply = possible_hours(service=service, span=span, clinics=places.usable)
+    looked = _look_at(span, quantity, patterns)
+    supply = possible_hours(service=service, span=looked, clinics=places.usable)
     alone = [
-        problem for n, p in enumerate(patterns) for problem in _Check(places, supply, span, p, n).problems()
+        problem
+        for n, p in enumerate(patterns)
+        for problem in _Check(places, supply, span, looked, p, n).problems()
     ]
-    return alone or list(_together(supply, span, quantity, patterns))
+    return alone or list(_together(supply, span, looked, quantity, patterns))
+
+
+def _look_at(span: Span, quantity: int, patterns: Sequence[Pattern]) -> Span:
+    """The days whose hours are computed: some weeks, what a pattern asks for later, and as long as the gaps take."""
+    latest = max([span.first, *(p.earliest for p in patterns if p.earliest)])
+    gap = max((p.max_gap_days or p.min_gap_days or 0 for p in patterns if p.is_hard), default=0)
+    days = (latest - span.first).days + HORIZON_DAYS + (quantity - 1) * gap
+    end = span.first + dt.timedelta(min(days, MAX_LOOK_DAYS) - 1)
+    return Span(span.first, min(end, span.last) if span.last else end)
 
 
 # -- What needs no plan --------------------------------------------------------------------------
@@ -168,61 +155,6 @@ class _Places(NamedTuple):
         return _("Nobody offers %(service)s in %(where)s.") % {"service": self.service.name, "where": where}
 
 
-def possible_hours(*, service: Service, span: Span, clinics: Sequence[Clinic]) -> Supply:
-    """Every time of the week at which somebody could deliver the service, with the days on which it exists."""
-    people = dict(service.practitioners.filter(is_active=True).values_list("pk", "name"))
-    days = HORIZON_DAYS if span.last is None else min(HORIZON_DAYS, (span.last - span.first).days + 1)
-    length = dt.timedelta(minutes=service.duration_minutes)
-    supply: Supply = defaultdict(set)
-    for clinic in clinics:
-        rooms = set(clinic.stations.filter(kind=service.station_kind).values_list("pk", flat=True))
-        plans = planned_on(clinic=clinic, practitioners=people, first=span.first, days=days)
-        planned = [spec for spec in plans if spec.station_id in rooms]
-        planned += _by_hand(clinic, people, rooms, span.first, days)
-        for starts_at, practitioner_id in _starts(planned, service.occupied):
-            start = starts_at.astimezone(clinic.zone)
-            end = (starts_at + length).astimezone(clinic.zone)
-            if end.date() == start.date():
-                hour = Hour(clinic.pk, practitioner_id, start.isoweekday(), start.time(), end.time())
-                supply[hour].add(start.date())
-    return supply
-
-
-def _by_hand(
-    clinic: Clinic, people: Collection[int], rooms: Collection[int], first: dt.date, days: int
-) -> Iterator[SlotSpec]:
-    """Slots that no plan made are hours too."""
-    from_, until = clinic.day_bounds(first, days)
-    found = Slot.objects.filter(
-        Q(template=None, exception=None),
-        clinic=clinic,
-        practitioner__in=people,
-        station__in=rooms,
-        starts_at__gte=from_,
-        starts_at__lt=until,
-        is_blocked=False,
-    )
-    for starts_at, ends_at, practitioner_id, station_id in found.values_list(
-        "starts_at", "ends_at", "practitioner", "station"
-    ):
-        yield SlotSpec(clinic.pk, practitioner_id, station_id, None, None, starts_at, ends_at)
-
-
-def _starts(specs: Collection[SlotSpec], occupied: dt.timedelta) -> Iterator[tuple[dt.datetime, int]]:
-    """The starts after which one slot follows the other for long enough."""
-    row: Callable[[SlotSpec], tuple[int, int]] = lambda s: (s.practitioner_id, s.station_id)  # noqa: E731
-    for (practitioner_id, _station), group in groupby(
-        sorted(specs, key=lambda s: (*row(s), s.starts_at)), row
-    ):
-        run_ends, later = None, None
-        for slot in reversed(list(group)):
-            if later is None or slot.ends_at != later:
-                run_ends = slot.ends_at
-            later = slot.starts_at
-            if run_ends and slot.starts_at + occupied <= run_ends:
-                yield slot.starts_at, practitioner_id
-
-
 # -- One pattern ---------------------------------------------------------------------------------
 
 
@@ -230,6 +162,7 @@ class _Check(NamedTuple):
     places: _Places
     supply: Supply
     span: Span
+    looked: Span
     pattern: Pattern
     number: int
 
@@ -251,7 +184,10 @@ class _Check(NamedTuple):
                 yield self._problem(sentence(hours))
                 return
             hours = left
-        if not any(day in _narrowed(self.span, p) for hour in hours for day in self.supply[hour]):
+        inside = _narrowed(self.span, p)
+        if inside.first not in self.looked:
+            return  # too far ahead to be judged
+        if not any(day in inside for hour in hours for day in self.supply[hour]):
             yield self._problem(_("%(who)s on these days.") % {"who": self._who_is_away()})
 
     def _dates(self) -> Iterator[Problem]:
@@ -335,13 +271,17 @@ class _Utc(NamedTuple):
 # -- All together --------------------------------------------------------------------------------
 
 
-def _together(supply: Supply, span: Span, quantity: int, patterns: Sequence[Pattern]) -> Iterator[Problem]:
+def _together(
+    supply: Supply, span: Span, looked: Span, quantity: int, patterns: Sequence[Pattern]
+) -> Iterator[Problem]:
     """Every hard pattern must hold at once, for as many sessions as are asked for."""
     left: Supply = dict(supply)
     for number, pattern in enumerate(patterns):
         if not pattern.is_hard:
             continue
         inside = _narrowed(span, pattern)
+        if inside.first not in looked:
+            return
         broken = broken_codes(pattern, left)
         kept = {h: {day for day in days if day in inside} for h, days in left.items() if not broken[h]}
         left = {hour: days for hour, days in kept.items() if days}
@@ -357,22 +297,28 @@ def _together(supply: Supply, span: Span, quantity: int, patterns: Sequence[Patt
     if most is not None and most < least:
         yield Problem(_("The gaps that the rules ask for contradict each other."))
         return
-    yield from _fitting(sorted(set().union(*left.values())), span, quantity, least, most)
+    yield from _fitting(sorted(set().union(*left.values())), span, looked, quantity, least, most)
 
 
 def _fitting(
-    days: list[dt.date], span: Span, quantity: int, least: int, most: int | None
+    days: list[dt.date], span: Span, looked: Span, quantity: int, least: int, most: int | None
 ) -> Iterator[Problem]:
     if least == 0 or span.last is None:
         return
-    is_whole = (span.last - span.first).days < HORIZON_DAYS
-    possible = longest_row(days, least, most) if is_whole else 1 + (span.last - days[0]).days // least
+    possible = longest_row(days, least, most)
+    if looked.last != span.last and (most is None or _is_cut_short(looked)):
+        # There are more days than were looked at: count by the gaps alone.
+        possible = max(possible, 1 + (span.last - days[0]).days // least)
     if possible < quantity:
         text = _(
             "At least %(gap)d days apart, only %(possible)d of %(quantity)d sessions fit until %(last)s."
         )
         values = {"gap": least, "possible": possible, "quantity": quantity, "last": _day(span.last)}
         yield Problem(text % values, "valid_until")
+
+
+def _is_cut_short(looked: Span) -> bool:
+    return looked.last is not None and (looked.last - looked.first).days + 1 >= MAX_LOOK_DAYS
 
 
 def longest_row(days: list[dt.date], least: int, most: int | None) -> int:

@@ -193,9 +193,19 @@ def test_gaps_and_weekdays_are_seen_together(problems):
 
 
 def test_long_validity_is_counted_by_its_gaps(problems):
-    until = TODAY + dt.timedelta(400)
+    until = TODAY + dt.timedelta(402)
     assert problems(must(min_gap_days=100), quantity=5, valid_until=until) == []
     assert "only 5 of 6" in problems(must(min_gap_days=100), quantity=6, valid_until=until)[0]
+
+
+@pytest.mark.parametrize("ahead", [150, 300, 900])
+def test_dates_far_ahead_are_no_problem(problems, ahead):
+    until = TODAY + dt.timedelta(1000)
+    far = must(earliest=TODAY + dt.timedelta(ahead), weekdays=frozenset({2}))
+    assert problems(far, quantity=2, valid_until=until) == []
+    assert (
+        "on Sundays" in problems(must(earliest=far.earliest, weekdays=frozenset({7})), valid_until=until)[0]
+    )
 
 
 def test_rules_that_contradict_each_other(problems):
