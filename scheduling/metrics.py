@@ -18,6 +18,8 @@ COUNTERS = {
     "hold.expired": "holds_expired",
     "request.matched": "requests_matched",
     "request.unmatched": "requests_unmatched",
+    "waitlist.joined": "waitlist_joined",
+    "waitlist.offered": "waitlist_offers",
 }
 
 

@@ -19,6 +19,8 @@ PATIENCE = ("joined_at", "entry_id")
 ORDER = ("-session__request__urgency", "-boost", "-is_contract", "joined_at", "pk")  # the same for the page
 MIN_OFFER_MINUTES = 10  # what is left to answer an offer; with less none is made
 STARTS_FOR_EACH = 5
+# Entries × times that one look considers: all who wait for some freed slots, the first of them for a new day's hundreds.
+PAIRS = 50_000
 LIMIT = 500
 
 
@@ -59,79 +61,90 @@ class Chance(NamedTuple):
 
 
 SERVICES = """
-SELECT DISTINCT r.service_id FROM scheduling_waitlistentry e
+SELECT r.service_id, count(*) FROM scheduling_waitlistentry e
 JOIN scheduling_sessionticket t ON t.id = e.session_id JOIN scheduling_bookingrequest r ON r.id = t.request_id
 WHERE e.status = 'waiting' AND NOT e.is_paused AND t.status = 'planned' AND r.closed_at IS NULL
   AND (%(practitioner)s::bigint IS NULL OR EXISTS (
       SELECT FROM scheduling_service_practitioners o
       WHERE o.service_id = r.service_id AND o.practitioner_id = %(practitioner)s))
+GROUP BY 1
 """
 
-# What a pattern asks of the time `t` of the entry `e`. Gaps are counted to the nearest of the request's other dates.
+# What the pattern `p` asks of `f`, an entry with a time. Gaps are counted to the nearest of the request's other dates.
 HOLDS = """(
-    (p.weekdays = '{}' OR extract(isodow FROM t.starts)::int = ANY(p.weekdays))
-    AND (p.from_time IS NULL OR t.starts::time >= p.from_time)
-    AND (p.until_time IS NULL OR (t.ends::date = t.starts::date AND t.ends::time <= p.until_time))
-    AND (p.earliest IS NULL OR t.starts::date >= p.earliest)
-    AND (p.latest IS NULL OR t.starts::date <= p.latest)
-    AND (NOT EXISTS (SELECT FROM scheduling_bookingpattern_practitioners m WHERE m.bookingpattern_id = p.id)
-         OR EXISTS (SELECT FROM scheduling_bookingpattern_practitioners m
-                    WHERE m.bookingpattern_id = p.id AND m.practitioner_id = t.practitioner_id))
-    AND (NOT EXISTS (SELECT FROM scheduling_bookingpattern_clinics m WHERE m.bookingpattern_id = p.id)
-         OR EXISTS (SELECT FROM scheduling_bookingpattern_clinics m
-                    WHERE m.bookingpattern_id = p.id AND m.clinic_id = %(clinic)s))
-    AND (coalesce(p.min_gap_days, p.max_gap_days) IS NULL OR (
+    p.is_here AND (p.whom = '{}' OR f.practitioner_id = ANY(p.whom))
+    AND (p.weekdays = '{}' OR f.weekday = ANY(p.weekdays))
+    AND (p.from_time IS NULL OR f.starts::time >= p.from_time)
+    AND (p.until_time IS NULL OR (f.ends::date = f.day AND f.ends::time <= p.until_time))
+    AND (p.earliest IS NULL OR f.day >= p.earliest) AND (p.latest IS NULL OR f.day <= p.latest)
+    AND (NOT p.has_gap OR (
         SELECT coalesce(min(gap) >= coalesce(p.min_gap_days, 0) AND max(gap) <= coalesce(p.max_gap_days, max(gap)), true)
         FROM (SELECT unnest(ARRAY[
-                  min(t.starts::date - d.day) FILTER (WHERE d.day <= t.starts::date),
-                  min(d.day - t.starts::date) FILTER (WHERE d.day > t.starts::date)]) AS gap
+                  min(f.day - d.day) FILTER (WHERE d.day <= f.day),
+                  min(d.day - f.day) FILTER (WHERE d.day > f.day)]) AS gap
               FROM (SELECT (b.starts_at AT TIME ZONE c.time_zone)::date AS day FROM scheduling_sessionticket x
                     JOIN scheduling_booking b ON b.session_id = x.id AND NOT (b.status IN ('cancelled', 'noshow'))
                     JOIN scheduling_clinic c ON c.id = b.clinic_id
-                    WHERE x.request_id = e.request_id AND x.id <> e.session_id) d) g)))"""
+                    WHERE x.request_id = f.request_id AND x.id <> f.session_id) d) g)))"""
 
 # Never a time that this entry was offered before or that its session had and gave up, nor one at which the patient is
-# busy or has another offer.
+# busy or has another offer. Patterns are read once and joined, not looked up for each of entries × times.
 CHANCES = f"""
 WITH t AS MATERIALIZED (
-    SELECT *, starts_at AT TIME ZONE %(zone)s AS starts, ends_at AT TIME ZONE %(zone)s AS ends
+    SELECT service_id, slot_id, practitioner_id, starts_at, ends_at, starts, starts::date AS day,
+           extract(isodow FROM starts)::int AS weekday, ends_at AT TIME ZONE %(zone)s AS ends
     FROM unnest(%(services)s::bigint[], %(slots)s::bigint[], %(practitioners)s::bigint[], %(starts)s::timestamptz[],
-                %(ends)s::timestamptz[]) AS given(service_id, slot_id, practitioner_id, starts_at, ends_at)
+                %(ends)s::timestamptz[]) AS given(service_id, slot_id, practitioner_id, starts_at, ends_at),
+         LATERAL (SELECT starts_at AT TIME ZONE %(zone)s AS starts) l
 ), e AS MATERIALIZED (
+    SELECT * FROM (
     SELECT w.id AS entry_id, w.joined_at, w.boost, w.notice_minutes, s.id AS session_id, r.id AS request_id,
-           r.patient_id, r.service_id, r.urgency, r.source = 'contract' AS is_contract, r.valid_from, r.valid_until
+           r.patient_id, r.service_id, r.urgency, r.source = 'contract' AS is_contract, r.valid_from, r.valid_until,
+           row_number() OVER (PARTITION BY r.service_id ORDER BY r.urgency DESC, w.boost DESC,
+                              (r.source = 'contract') DESC, w.joined_at, w.id) AS place
     FROM scheduling_waitlistentry w JOIN scheduling_sessionticket s ON s.id = w.session_id
     JOIN scheduling_bookingrequest r ON r.id = s.request_id
     WHERE w.status = 'waiting' AND NOT w.is_paused AND s.status = 'planned' AND r.closed_at IS NULL
       AND r.service_id = ANY(%(services)s)
+    ) waiting WHERE place > %(skip)s AND place <= %(skip)s + %(depth)s
+), p AS MATERIALIZED (
+    SELECT q.*, coalesce(q.min_gap_days, q.max_gap_days) IS NOT NULL AS has_gap,
+           coalesce(w.whom, '{{}}') AS whom, coalesce(c.is_here, true) AS is_here
+    FROM e JOIN scheduling_bookingpattern q USING (request_id)
+    LEFT JOIN (SELECT m.bookingpattern_id, array_agg(m.practitioner_id) AS whom FROM e
+               JOIN scheduling_bookingpattern q USING (request_id)
+               JOIN scheduling_bookingpattern_practitioners m ON m.bookingpattern_id = q.id GROUP BY 1) w
+        ON w.bookingpattern_id = q.id
+    LEFT JOIN (SELECT m.bookingpattern_id, bool_or(m.clinic_id = %(clinic)s) AS is_here FROM e
+               JOIN scheduling_bookingpattern q USING (request_id)
+               JOIN scheduling_bookingpattern_clinics m ON m.bookingpattern_id = q.id GROUP BY 1) c
+        ON c.bookingpattern_id = q.id
 ), fitting AS MATERIALIZED (
-    SELECT e.*, t.slot_id, t.starts_at, t.ends_at, t.starts, t.ends, t.practitioner_id FROM e JOIN t USING (service_id)
-    WHERE t.starts_at >= clock_timestamp() + make_interval(mins => e.notice_minutes + {MIN_OFFER_MINUTES})
-      AND (e.valid_from IS NULL OR t.starts::date >= e.valid_from)
-      AND (e.valid_until IS NULL OR t.starts::date <= e.valid_until)
-      AND NOT EXISTS (SELECT FROM scheduling_bookingpattern p
-                      WHERE p.request_id = e.request_id AND p.is_hard AND NOT {HOLDS})
+    SELECT f.* FROM (SELECT * FROM e JOIN t USING (service_id)) f
+    WHERE f.starts_at >= clock_timestamp() + make_interval(mins => f.notice_minutes + {MIN_OFFER_MINUTES})
+      AND (f.valid_from IS NULL OR f.day >= f.valid_from) AND (f.valid_until IS NULL OR f.day <= f.valid_until)
+      AND NOT EXISTS (SELECT FROM p WHERE p.request_id = f.request_id AND p.is_hard AND NOT {HOLDS})
       AND NOT EXISTS (SELECT FROM scheduling_waitlistoffer o JOIN scheduling_hold h ON h.id = o.hold_id
-                      WHERE o.entry_id = e.entry_id AND h.starts_at = t.starts_at
-                        AND h.practitioner_id = t.practitioner_id)
+                      WHERE o.entry_id = f.entry_id AND h.starts_at = f.starts_at
+                        AND h.practitioner_id = f.practitioner_id)
       AND NOT EXISTS (SELECT FROM scheduling_booking b
-                      WHERE b.patient_id = e.patient_id AND b.starts_at < t.ends_at
-                        AND b.starts_at > t.starts_at - interval '1 day' AND b.ends_at > t.starts_at
+                      WHERE b.patient_id = f.patient_id AND b.starts_at < f.ends_at
+                        AND b.starts_at > f.starts_at - interval '1 day' AND b.ends_at > f.starts_at
                         AND (b.status NOT IN ('cancelled', 'noshow')
-                             OR (b.session_id = e.session_id AND b.starts_at = t.starts_at
-                                 AND b.practitioner_id = t.practitioner_id)))
+                             OR (b.session_id = f.session_id AND b.starts_at = f.starts_at
+                                 AND b.practitioner_id = f.practitioner_id)))
       AND NOT EXISTS (SELECT FROM scheduling_hold h
-                      WHERE h.patient_id = e.patient_id AND h.kind = 'offer' AND h.ended_at IS NULL
-                        AND h.starts_at < t.ends_at AND h.ends_at > t.starts_at)
+                      WHERE h.patient_id = f.patient_id AND h.kind = 'offer' AND h.ended_at IS NULL
+                        AND h.starts_at < f.ends_at AND h.ends_at > f.starts_at)
 ), scored AS (
-    SELECT f.*, (SELECT count(*) FROM scheduling_bookingpattern p, LATERAL (SELECT f.*) e, LATERAL (SELECT f.*) t
-                 WHERE p.request_id = f.request_id AND NOT p.is_hard AND {HOLDS}) AS score
-    FROM fitting f
+    SELECT f.entry_id, f.service_id, f.slot_id, f.starts_at, f.urgency, f.boost, f.is_contract, f.joined_at,
+           count(p.id) AS score
+    FROM fitting f LEFT JOIN p ON p.request_id = f.request_id AND NOT p.is_hard AND {HOLDS}
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ), ranked AS (
     SELECT *, row_number() OVER (PARTITION BY entry_id ORDER BY score DESC, starts_at, slot_id) AS rank FROM scored
 )
-SELECT entry_id, slot_id, score
-FROM ranked WHERE rank <= {STARTS_FOR_EACH}
+SELECT entry_id, slot_id, score FROM ranked WHERE rank <= {STARTS_FOR_EACH}
 ORDER BY {", ".join(PRIORITY)}, score DESC, {", ".join(PATIENCE)}, starts_at, slot_id LIMIT {LIMIT}
 """  # noqa: S608  (constants)
 
@@ -142,20 +155,36 @@ def in_order(entries: QuerySet[WaitlistEntry]) -> QuerySet[WaitlistEntry]:
     return entries.annotate(is_contract=ExpressionWrapper(is_contract, BooleanField())).order_by(*ORDER)
 
 
-def chances(freed: Freed) -> list[Chance]:
+class Look(NamedTuple):
+    """`next_skip` is where to look on; None where all who wait were considered, or nothing is free."""
+
+    chances: list[Chance]
+    next_skip: int | None
+
+
+def look(freed: Freed, skip: int = 0) -> Look:
     """Waiting entries with free times that touch the freed stretch and fit; those to be offered first at the front."""
     clinic = Clinic.objects.get(pk=freed.clinic_id)
-    if not clinic.is_active:
-        return []
-    starts = [(service, start) for service in _waited_for(freed) for start in _starts(service, freed)]
-    return match(clinic, starts) if starts else []
+    services = _waited_for(freed) if clinic.is_active else {}
+    found = {service: times for service in services if (times := _starts(service, freed))}
+    if not found:
+        return Look([], None)
+    starts = [(service, start) for service, times in found.items() for start in times]
+    depth = max(1, PAIRS // len(starts))
+    most = max(services[service] for service in found)
+    more = skip + depth if skip + depth < most else None
+    return Look(match(clinic, starts, skip=skip, depth=depth), more)
 
 
-def match(clinic: Clinic, starts: Sequence[tuple[Service, search.Start]]) -> list[Chance]:
-    """Of the entries that wait for these services at these starts."""
+def match(
+    clinic: Clinic, starts: Sequence[tuple[Service, search.Start]], *, skip: int = 0, depth: int = PAIRS
+) -> list[Chance]:
+    """Of the entries that wait for these services at these starts, from a place in line on."""
     asked: dict[str, Any] = {
         "clinic": clinic.pk,
         "zone": clinic.time_zone,
+        "skip": skip,
+        "depth": depth,
         "services": [service.pk for service, _ in starts],
         "slots": [start.slot_id for _, start in starts],
         "practitioners": [start.practitioner_id for _, start in starts],
@@ -169,12 +198,14 @@ def match(clinic: Clinic, starts: Sequence[tuple[Service, search.Start]]) -> lis
         return [Chance._make(row) for row in cursor.fetchall()]
 
 
-def _waited_for(freed: Freed) -> list[Service]:
+def _waited_for(freed: Freed) -> dict[Service, int]:
+    """How many wait for each service that may be given there."""
     with connection.cursor() as cursor:
         cursor.execute(SERVICES, {"practitioner": freed.practitioner_id})
-        ids = [row[0] for row in cursor.fetchall()]
+        waiting = dict(cursor.fetchall())
     kinds = Station.objects.filter(clinic=freed.clinic_id).values("kind")
-    return list(Service.objects.filter(pk__in=ids, station_kind__in=kinds)) if ids else []
+    services = Service.objects.filter(pk__in=waiting, station_kind__in=kinds) if waiting else []
+    return {service: waiting[service.pk] for service in services}
 
 
 def _starts(service: Service, freed: Freed) -> list[search.Start]:

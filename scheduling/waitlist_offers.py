@@ -4,6 +4,8 @@ An offer is a hold. Who gets it is decided under the locks of the slots, then th
 workers may find the same entry for two times, or two entries for one, and one of them then goes on to the next.
 """
 
+from collections.abc import Iterator
+
 from django.db import transaction
 
 from clinic_booking.models import User
@@ -14,12 +16,15 @@ from scheduling.errors import (
     HoldExpired,
     HoldGone,
     NoTimeToOffer,
+    NotOffered,
     NotWaiting,
     OfferAccepted,
     OfferDeclined,
     OfferOver,
     OfferWithdrawn,
     PatientBusy,
+    SlotGone,
+    SlotTaken,
 )
 from scheduling.locks import database_now
 from scheduling.models import Hold, Slot, WaitlistEntry, WaitlistOffer
@@ -40,19 +45,34 @@ ENDED: dict[str, type[BookingError]] = {
 def offer_freed(freed: Freed) -> list[WaitlistOffer]:
     """Offer the free times that touch the stretch, each to the one entry that comes first for it. Safe to repeat."""
     made: list[WaitlistOffer] = []
+    gone: set[int] = set()
     refused: set[Chance] = set()
-    while chances := [chance for chance in queue.chances(freed) if chance not in refused]:
-        served: set[int] = set()
-        for chance in chances:
-            if chance.entry_id in served or chance in refused:
-                continue
-            try:
-                made.append(offer(entry_id=chance.entry_id, slot_id=chance.slot_id))
-                served.add(chance.entry_id)
-            except BookingError:
-                # Somebody was faster: with the time, or with the entry.
-                refused.add(chance)
+    skip: int | None = 0
+    while skip is not None:
+        found = queue.look(freed, skip)
+        chances = [each for each in found.chances if each.slot_id not in gone and each not in refused]
+        # Once more where somebody got an offer: others now come into view.
+        skip = skip if chances else found.next_skip
+        made += _offer_each(chances, gone, refused)
     return made
+
+
+def _offer_each(chances: list[Chance], gone: set[int], refused: set[Chance]) -> Iterator[WaitlistOffer]:
+    """To each entry one time, each time to one entry. Notes the slots that are gone and what was refused."""
+    served: set[int] = set()
+    for chance in chances:
+        if chance.entry_id in served or chance.slot_id in gone:
+            continue
+        try:
+            yield offer(entry_id=chance.entry_id, slot_id=chance.slot_id)
+        except (SlotTaken, SlotGone, NotOffered):
+            # Somebody was faster, or it overlaps one that was offered just now.
+            gone.add(chance.slot_id)
+        except BookingError:
+            refused.add(chance)
+        else:
+            gone.add(chance.slot_id)
+            served.add(chance.entry_id)
 
 
 def offer(*, entry_id: int, slot_id: int, by: User | None = None) -> WaitlistOffer:

@@ -269,7 +269,7 @@ class ClinicDay(ModelOfDay):
 def test_any_order_of_verbs_keeps_every_promise(monkeypatch):
     announced: list[tuple[Any, ...]] = []
     monkeypatch.setattr(live, "announce", announced.extend)
-    monkeypatch.setattr(inventory, "_holidays", lambda *_: set())  # whatever day the test runs on
+    monkeypatch.setattr(inventory, "public_holidays", lambda *_: set())  # whatever day the test runs on
     monkeypatch.setattr(ClinicDay, "world", World(), raising=False)
     monkeypatch.setattr(ClinicDay, "announced", announced, raising=False)
     run_state_machine_as_test(
