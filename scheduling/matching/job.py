@@ -19,6 +19,7 @@ KEY, KEPT_SECONDS, EVERY_SECONDS = "matching", 600, 0.5
 
 def defer(*, clinic: Clinic) -> None:
     """Once, however often it is asked for while it waits."""
+    cache.delete(KEY)
     with contextlib.suppress(AlreadyEnqueued), transaction.atomic():
         plan_backlog.defer(clinic_id=clinic.pk)
 
