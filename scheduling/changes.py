@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.errors import NamedError
-from clinic_booking.events import publish, subscribe
-from clinic_booking.models import Event, User
+from clinic_booking.events import publish
+from clinic_booking.models import User
 from scheduling import edits, replan
 from scheduling.availability import SlotSpec
 from scheduling.edits import Scope
 from scheduling.errors import BookingError
-from scheduling.inventory import Report, regenerate
+from scheduling.inventory import Report, planned_on, regenerate
 from scheduling.locks import database_now, lock_slots
-from scheduling.models import Booking, ChangePlan, ChangeProposal, Clinic, ScheduleException, Slot
+from scheduling.models import Booking, ChangePlan, ChangeProposal, Clinic, Slot
 from scheduling.moves import Move, move_bookings
 from scheduling.replan import Candidate, Need
+from scheduling.rooms import change_rooms
 
 Decision = ChangeProposal.Decision
 Status = ChangePlan.Status
@@ -109,8 +109,19 @@ def _make(plan: ChangePlan, *, targets: Iterable[ChangeProposal] | None = None) 
     scope = edits.write(plan)
     if targets is not None:
         _lock_slots(scope, targets)
+    change_rooms(Slot.objects.filter(_of(scope), booking__status__in=LIVE), _planned(scope))
     report, wanted = _regenerate(scope)
     return Trial(scope, report, _hit(scope, wanted))
+
+
+def _planned(scope: Scope) -> list[SlotSpec]:
+    return [
+        spec
+        for clinic in scope.clinics
+        for spec in planned_on(
+            clinic=clinic, practitioners=scope.practitioners, first=scope.first, days=scope.days
+        )
+    ]
 
 
 def _regenerate(scope: Scope) -> tuple[Report, list[SlotSpec]]:
@@ -363,37 +374,3 @@ def latest_proposal(booking: Booking) -> ChangeProposal | None:
         Q(moved_version=booking.version) | Q(pk__in=ChangeProposal.objects.open_proposals())
     )
     return told.select_related("plan__clinic").order_by("-plan__ended_at").first()
-
-
-def needing_time(clinic: Clinic) -> QuerySet[Booking]:
-    """Visits that were left open, and any other in leave or a closure: somebody may have been paying meanwhile."""
-    away = ScheduleException.objects.filter(
-        Q(clinic=OuterRef("clinic")) | Q(clinic=None),
-        Q(practitioner=OuterRef("practitioner")) | Q(practitioner=None),
-        kind__in=[ScheduleException.Kind.LEAVE, ScheduleException.Kind.CLOSURE],
-        starts_at__lt=OuterRef("ends_at"),
-        ends_at__gt=OuterRef("starts_at"),
-    )
-    left = ChangeProposal.objects.open_proposals().values("booking")
-    ahead = Booking.objects.filter(clinic=clinic, status__in=LIVE, ends_at__gt=Now())
-    return ahead.filter(Q(pk__in=left) | Exists(away)).order_by("starts_at", "pk")
-
-
-def options_of_open(booking: Booking) -> list[Candidate]:
-    """New times for a visit whose time cannot be kept, best first."""
-    scope = Scope(clinics=[], practitioners=[], first=dt.date.min, last=dt.date.min)
-    needs = replan.find_times([booking], scope=scope, now=database_now(), wanted={}, firm=())
-    return needs[0].candidates[:SHOWN_OPTIONS]
-
-
-@subscribe("appointment.moved", "appointment.cancelled", "appointment.noshow")
-def take_back_time(event: Event) -> None:
-    """A visit that was left open has gone: its old time is outside of the hours and must not be offered."""
-    left = ChangeProposal.objects.filter(
-        booking=event.data["booking"], decision=Decision.OPEN, plan__status=Status.APPLIED
-    )
-    for proposal in left.select_related("plan"):
-        for clinic in edits.clinics_with(proposal.from_practitioner_id):
-            day = clinic.local_date(proposal.from_starts_at)
-            with transaction.atomic(durable=True):
-                regenerate(clinic=clinic, practitioners=[proposal.from_practitioner_id], first=day, days=1)

@@ -119,7 +119,7 @@ def regenerate(
 
 
 def planned_on(
-    *, clinic: Clinic, practitioners: Collection[int], first: dt.date, days: int
+    *, clinic: Clinic, practitioners: Collection[int] | None, first: dt.date, days: int
 ) -> list[SlotSpec]:
     """What the plans want there, whatever the slots are."""
     return [spec for batch in _batches(clinic, first, days, practitioners) for spec in wanted(batch)]

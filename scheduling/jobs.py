@@ -5,7 +5,7 @@ import logging
 from procrastinate.contrib.django import app
 
 from clinic_booking.jobs import RETRY
-from scheduling import changes, notifications, waitlist, waitlist_mail, waitlist_news  # noqa: F401  (subscribers)
+from scheduling import notifications, stranded, waitlist, waitlist_mail, waitlist_news  # noqa: F401  (subscribers)
 from scheduling.booking import expire_holds
 from scheduling.inventory import generate
 from scheduling.matching import job  # noqa: F401  (registers its task)

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from clinic_booking.context import Request
 from clinic_booking.models import User
-from scheduling import changes, edits, moves
+from scheduling import changes, edits, moves, stranded
 from scheduling.desk import clinics_of
 from scheduling.errors import BookingError
 from scheduling.forms import BadField
@@ -72,7 +72,7 @@ def overview(request: Request, clinic: str) -> HttpResponse:
         "exceptions": [(e, edits.span_text(here, e.starts_at, e.ends_at)) for e in _exceptions(here)],
         "drafts": [(p, edits.describe(p)) for p in plans.filter(status=ChangePlan.Status.DRAFT)[:RECENT]],
         "applied": [(p, edits.describe(p)) for p in plans.filter(status=ChangePlan.Status.APPLIED)[:RECENT]],
-        "waiting": changes.needing_time(here).select_related("patient", "service", "practitioner"),
+        "waiting": stranded.needing_time(here).select_related("patient", "service", "practitioner"),
     }
     return _page(request, here, "supply", context)
 
@@ -265,7 +265,7 @@ def proposal(request: Request, clinic: str, pk: int) -> HttpResponse:
 def visit(request: Request, clinic: str, reference: str) -> HttpResponse:
     """A visit whose time cannot be kept: it is moved at once."""
     here, user = _desk(request, clinic)
-    related = changes.needing_time(here).select_related("patient", "service", "clinic", "session")
+    related = stranded.needing_time(here).select_related("patient", "service", "clinic", "session")
     found = get_object_or_404(related, reference=reference)
     if request.method == "POST":
         practitioner_id, starts_at = _chosen(request)
@@ -279,7 +279,7 @@ def visit(request: Request, clinic: str, reference: str) -> HttpResponse:
         messages.success(request, _("The visit is moved and its patient is told."))
         return redirect("supply", here.slug)
     context = {"booking": found, "back": reverse("supply", args=[here.slug])}
-    context["days"] = _days(changes.options_of_open(found))
+    context["days"] = _days(stranded.options_of_open(found))
     return _page(request, here, "supply_times", context)
 
 

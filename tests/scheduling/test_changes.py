@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from clinic_booking.models import Event
-from scheduling import booking, changes, consistency, moves
+from scheduling import booking, changes, consistency, moves, stranded
 from scheduling.changes import PlanEnded, PlanOutdated
 from scheduling.edits import EditRefused
 from scheduling.inventory import generate
@@ -157,7 +157,7 @@ def test_open_booking_is_off_the_list_once_it_is_moved(lim, tan, consultation, r
     plan = sick_day(lim, receptionist)
     changes.decide(plan_id=plan.pk, left_open=[plan.proposals.get().pk], seen=plan.computed_at)
     changes.apply_plan(plan_id=plan.pk, by=receptionist)
-    found = changes.options_of_open(changes.needing_time(lim.clinic).get())[0]
+    found = stranded.options_of_open(stranded.needing_time(lim.clinic).get())[0]
     slot = Slot.objects.get(practitioner=found.practitioner_id, starts_at=found.starts_at)
 
     booking.move_booking(booking_id=made.pk, slot_id=slot.pk, by=receptionist)
@@ -495,9 +495,9 @@ def test_time_in_leave_is_not_offered_when_its_visit_is_cancelled(left_open, rec
 
     slot = Slot.objects.get(starts_at=left_open.starts_at)
     assert (slot.status, slot.block_reason) == ("blocked", "Outside the hours")
-    changes.take_back_time(Event.objects.get(topic="appointment.cancelled"))
+    stranded.take_back_time(Event.objects.get(topic="appointment.cancelled"))
     assert not Slot.objects.filter(starts_at=left_open.starts_at).exists()
-    changes.take_back_time(Event.objects.get(topic="appointment.cancelled"))
+    stranded.take_back_time(Event.objects.get(topic="appointment.cancelled"))
 
 
 def test_time_outside_ended_hours_is_taken_back_too(lim, consultation, receptionist):
@@ -507,7 +507,7 @@ def test_time_outside_ended_hours_is_taken_back_too(lim, consultation, reception
     changes.apply_plan(plan_id=plan.pk, by=receptionist)
     moves.cancel_booking(booking_id=made.pk, by=receptionist, reason="clinic")
 
-    changes.take_back_time(Event.objects.get(topic="appointment.cancelled"))
+    stranded.take_back_time(Event.objects.get(topic="appointment.cancelled"))
 
     assert not Slot.objects.filter(starts_at=made.starts_at).exists()
 
@@ -517,9 +517,78 @@ def test_who_was_paying_when_leave_began_is_listed(lim, consultation, receptioni
     held = booking.hold_slots(slot_id=slot.pk, service_id=consultation.pk, owner="browser")
     plan = sick_day(lim, receptionist)
     changes.apply_plan(plan_id=plan.pk, by=receptionist)
-    assert not changes.needing_time(lim.clinic).exists()
+    assert not stranded.needing_time(lim.clinic).exists()
 
     made = booking.confirm_hold(hold_id=held.pk, patient=factories.PatientFactory())
 
-    assert changes.needing_time(lim.clinic).get() == made
+    assert stranded.needing_time(lim.clinic).get() == made
     all_is_well()
+
+
+# -- Rooms ---------------------------------------------------------------------------------------
+
+
+def test_visits_go_along_when_the_hours_change_rooms(lim, consultation, receptionist):
+    made = visit(lim, consultation, 9)
+    room = factories.StationFactory(clinic=lim.clinic, kind="consult")
+
+    plan = new_hours(lim, receptionist, station=room)
+    made.refresh_from_db()
+    assert made.station != room
+    changes.apply_plan(plan_id=plan.pk, by=receptionist)
+
+    made.refresh_from_db()
+    assert (made.station, made.starts_at, made.version) == (room, at(lim.clinic, 9), 1)
+    assert not plan.proposals.exists()
+    assert set(Slot.objects.filter(starts_at__gt=at(lim.clinic, 0)).values_list("station", flat=True)) == {
+        room.pk
+    }
+    all_is_well()
+
+
+def test_visits_do_not_go_into_a_room_of_another_kind(lim, tan, consultation, receptionist):
+    visit(lim, consultation, 9)
+
+    plan = new_hours(lim, receptionist, station=factories.StationFactory(clinic=lim.clinic, kind="x-ray"))
+
+    assert when(plan) == [("09:00", "move", "09:00", 1, tan.practitioner.name)]
+
+
+# -- Days are those of the clinic ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zone", ["Asia/Singapore", "Europe/Berlin", "America/New_York"])
+def test_whole_day_is_the_clinics_day(zone, consultation, receptionist):
+    """Between midnight and eight in Singapore it is the day before in UTC."""
+    clinic = factories.ClinicFactory(time_zone=zone)
+    night = practise(clinic, consultation, starts_at=dt.time(0), ends_at=dt.time(8))
+    evening = practise(clinic, consultation, starts_at=dt.time(21), ends_at=dt.time(23, 40))
+    for template, day in ((night, 1), (night, 2), (evening, 1), (evening, 0)):
+        if day:
+            visit(template, consultation, template.starts_at.hour, day=day)
+
+    hit = [when(sick_day(template, receptionist)) for template in (night, evening)]
+
+    assert [[(row[0], row[2], row[3]) for row in rows] for rows in hit] == [
+        [("00:00", "00:20", 2)],
+        [("21:00", "21:00", 2)],
+    ]
+
+
+@pytest.mark.parametrize("month", [3, 10])
+def test_leave_on_the_day_the_clock_changes(month, consultation, receptionist):
+    """A day of 23 or 25 hours: leave takes all of it and nothing of its neighbours."""
+    clinic = factories.ClinicFactory(time_zone="Europe/Berlin")
+    last = dt.date(clinic.today().year + 1, month, 31)
+    sunday = last - dt.timedelta((last.weekday() + 1) % 7)
+    template = factories.ScheduleTemplateFactory(clinic=clinic, starts_at=dt.time(0), ends_at=dt.time(23, 40))
+    first = sunday - dt.timedelta(1)
+    generate(days=3, clinics=[clinic], first=first)
+    start, end = clinic.day_bounds(sunday)
+    before = Slot.objects.exclude(starts_at__gte=start, starts_at__lt=end).count()
+
+    plan = changes.draft_plan(
+        clinic=clinic, kind=Kind.LEAVE, payload=leave(template, start, end), by=receptionist
+    )
+    assert plan.removed == Slot.objects.filter(starts_at__gte=start, starts_at__lt=end).count() > 60
+    assert (plan.added, plan.kept, before) == (0, 0, 2 * 71)
