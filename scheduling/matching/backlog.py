@@ -123,18 +123,22 @@ def _take_over(report: Report, outcome: Outcome) -> None:
 
 
 def _write(report: Report, backlog: Backlog, plan: Plan, clock: Clock, progress: Progress) -> int:
-    """In batches of whole requests. How many sessions were lost to somebody faster."""
+    """In batches of whole requests, by time, so that units of equipment are dealt out as planned. How many sessions were
+    lost to somebody faster.
+    """
     total, done, lost = len(plan.board.kept), 0, 0
     places: dict[int, list[tuple[int, Place]]] = {}
-    for session, slot, _begin in plan.board.plan():
+    for session, slot, _begin in sorted(plan.board.plan(), key=lambda place: place[2]):
         request_id = plan.of_session[session].request_id
         places.setdefault(request_id, []).append((request_id, Place(session, slot)))
+    begins = {session: begin for session, _slot, begin in plan.board.plan()}
     batch: list[tuple[int, Place]] = []
     for n, of_request in enumerate(places.values(), 1):
         batch += of_request
         if len(batch) >= BATCH or n == len(places):
             if clock.stop.is_set():
                 break
+            batch.sort(key=lambda one: begins[one[1].session_id])
             written = write(backlog=backlog, places=batch, by=None)
             done, lost, batch = done + len(batch), lost + len(written.lost), []
             report.placed += len(written.booked)

@@ -114,16 +114,28 @@ class Units:
             found |= table[following, 0] >= begin + length
         return found
 
-    def take(self, begin: int, end: int, session: int) -> int | None:
-        for unit, spans in enumerate(self.busy):
+    def take(self, begin: int, end: int, session: int) -> bool:
+        """Where no unit is free all the time, those of the plan are dealt out anew, by time."""
+        if self._put(begin, end, session):
+            return True
+        before = [list(spans) for spans in self.busy]
+        planned = sorted(span for spans in self.busy for span in spans if span[2] != FREE)
+        self.busy = [[span for span in spans if span[2] == FREE] for spans in self.busy]
+        if all(self._put(*span) for span in sorted([*planned, (begin, end, session)])):
+            return True
+        self.busy = before
+        return False
+
+    def _put(self, begin: int, end: int, session: int) -> bool:
+        for spans in self.busy:
             at = bisect.bisect(spans, (begin,))
             if (at == 0 or spans[at - 1][1] <= begin) and (at == len(spans) or end <= spans[at][0]):
                 spans.insert(at, (begin, end, session))
-                return unit
-        return None
+                return True
+        return False
 
-    def give_back(self, unit: int, begin: int, end: int, session: int) -> None:
-        self.busy[unit].remove((begin, end, session))
+    def give_back(self, begin: int, end: int, session: int) -> None:
+        next(spans for spans in self.busy if (begin, end, session) in spans).remove((begin, end, session))
 
     def holders(self, begin: int, end: int) -> list[list[int]]:
         """Of each unit who has it in this time."""
@@ -135,7 +147,6 @@ class Kept(NamedTuple):
 
     stretch: Stretch
     at: int  # among the starts of its service
-    units: tuple[int, ...]
 
 
 @dataclass
@@ -271,13 +282,12 @@ class Board:
             span[0] < until and begin < span[1] for begin, until in self.busy.get(stretch.patient_id, ())
         ):
             return False
-        units = self._take_units(starts, at, session)
-        if units is None:
+        if not self._take_units(starts, at, session):
             return False
         self.taken[covers] = session
         self.busy.setdefault(stretch.patient_id, []).append(span)
         self.load[int(starts.practitioner[at])] += 1
-        self.kept[session] = Kept(stretch, at, units)
+        self.kept[session] = Kept(stretch, at)
         return True
 
     def drop(self, session: int) -> None:
@@ -287,22 +297,21 @@ class Board:
         self.taken[self._covers(starts, kept.at)] = FREE
         self.busy[kept.stretch.patient_id].remove(self._visit(starts, kept.at))
         self.load[int(starts.practitioner[kept.at])] -= 1
-        begin, clinic = int(starts.begin[kept.at]), int(starts.clinic[kept.at])
-        for kind, unit in zip(starts.kinds, kept.units, strict=True):
-            self.units[clinic, kind].give_back(unit, begin, begin + starts.occupied, session)
+        self._give_units_back(starts, kept.at, session, starts.kinds)
 
-    def _take_units(self, starts: Starts, at: int, session: int) -> tuple[int, ...] | None:
+    def _take_units(self, starts: Starts, at: int, session: int) -> bool:
         begin, clinic = int(starts.begin[at]), int(starts.clinic[at])
-        taken: list[int] = []
-        for kind in starts.kinds:
+        for n, kind in enumerate(starts.kinds):
             units = self.units.get((clinic, kind))
-            unit = units.take(begin, begin + starts.occupied, session) if units else None
-            if unit is None:
-                for done, before in zip(taken, starts.kinds, strict=False):
-                    self.units[clinic, before].give_back(done, begin, begin + starts.occupied, session)
-                return None
-            taken.append(unit)
-        return tuple(taken)
+            if not (units and units.take(begin, begin + starts.occupied, session)):
+                self._give_units_back(starts, at, session, starts.kinds[:n])
+                return False
+        return True
+
+    def _give_units_back(self, starts: Starts, at: int, session: int, kinds: tuple[str, ...]) -> None:
+        begin, clinic = int(starts.begin[at]), int(starts.clinic[at])
+        for kind in kinds:
+            self.units[clinic, kind].give_back(begin, begin + starts.occupied, session)
 
     def _covers(self, starts: Starts, at: int) -> slice:
         return slice(int(starts.first[at]), int(starts.first[at] + starts.length[at]))
