@@ -1,6 +1,6 @@
 """Change plans: computed by making the change and taking it back, applied by the same steps for good.
 
-Locks: the plan's row first, then all slots concerned in one statement, then as `moves.move_bookings` says.
+Locks: the plan's row, the turn to write slots, then all slots concerned in one statement, then as `moves.move_bookings` says.
 """
 
 import datetime as dt
@@ -20,7 +20,7 @@ from scheduling import edits, replan
 from scheduling.availability import SlotSpec
 from scheduling.edits import Scope
 from scheduling.errors import BookingError
-from scheduling.inventory import Report, planned_on, regenerate
+from scheduling.inventory import Report, planned_on, regenerate, take_turns
 from scheduling.locks import database_now, lock_slots
 from scheduling.models import Booking, ChangePlan, ChangeProposal, Clinic, Slot
 from scheduling.moves import Move, move_bookings
@@ -106,6 +106,7 @@ def _try(plan: ChangePlan, before: dict[int, ChangeProposal]) -> tuple[Trial, li
 
 def _make(plan: ChangePlan, *, targets: Iterable[ChangeProposal] | None = None) -> Trial:
     """Write the edit and bring the slots to it. With `targets` all slots that may be needed are locked first."""
+    take_turns()
     scope = edits.write(plan)
     if targets is not None:
         _lock_slots(scope, targets)

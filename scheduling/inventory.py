@@ -97,9 +97,15 @@ def generate(
     batches = [batch for clinic in clinics for batch in _batches(clinic, first or clinic.today(), days)]
     report = Report()
     for number, batch in enumerate(batches, 1):
-        report.include(_write(batch, list(wanted(batch)), dry_run=dry_run))
+        report.include(_write(batch, dry_run=dry_run))
         progress(number, len(batches), batch.clinic.name)
     return report
+
+
+def take_turns() -> None:
+    """Until the transaction ends nobody else writes slots. Whoever locks slots before `regenerate` calls this first."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_xact_lock({GENERATE_LOCK})")
 
 
 def regenerate(
@@ -109,6 +115,7 @@ def regenerate(
 
     Joins the caller's transaction, which holds the locks of the future slots concerned.
     """
+    take_turns()
     report, planned = Report(), []
     for batch in _batches(clinic, first, days, practitioners):
         specs = list(wanted(batch))
@@ -224,8 +231,7 @@ COLUMNS = "clinic_id, practitioner_id, station_id, template_id, exception_id, st
 
 TAKE_TIME = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '120s'"
 
-PREPARE = f"""
-SELECT pg_advisory_xact_lock({GENERATE_LOCK});
+PREPARE = """
 CREATE TEMP TABLE IF NOT EXISTS wanted_slot (clinic_id bigint, practitioner_id bigint, station_id bigint,
     template_id bigint, exception_id bigint, starts_at timestamptz, ends_at timestamptz) ON COMMIT DELETE ROWS;
 TRUNCATE wanted_slot
@@ -288,12 +294,16 @@ ORDER BY w.starts_at, w.practitioner_id
 """  # noqa: S608
 
 
-def _write(batch: Batch, specs: list[SlotSpec], *, dry_run: bool) -> Report:
-    """One batch in one transaction. The advisory lock lets only one run write at a time, so that two cannot deadlock."""
+def _write(batch: Batch, *, dry_run: bool) -> Report:
+    """One batch in one transaction. Only one run writes at a time, so that two cannot deadlock.
+
+    The plans are read in turn as well: those of before the wait may have been changed by whoever wrote meanwhile.
+    """
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         for statement in TAKE_TIME.split(";"):
             cursor.execute(statement)
-        report = _bring_to_plan(cursor, batch, specs)
+        take_turns()
+        report = _bring_to_plan(cursor, batch, list(wanted(batch)))
         transaction.set_rollback(dry_run)
     return report
 

@@ -207,18 +207,21 @@ def desk_checkout(request: Request, clinic: str, hold_id: uuid.UUID) -> HttpResp
     )
     if lead.end_reason == Hold.EndReason.CONFIRMED:
         return _booked(here, lead)
+    if not lead.is_live(booking.database_now()):
+        messages.error(request, _("The time kept has run out. Please choose again."))
+        return see_other(_again(here, lead))
     form = VisitorForm(request.POST if request.method == "POST" else None, known=lead.patient)
     status = 200
     if request.method == "POST":
-        if form.is_valid():
-            with transaction.atomic(durable=True):
-                patient = lead.patient or form.new_patient(by=_user(request))
-                booking.confirm_hold(
-                    hold_id=lead.pk, patient=patient, by=_user(request), note=form.cleaned_data["note"]
-                )
-            messages.success(request, _("The visit is booked."))
-            return _booked(here, lead)
-        status = 422
+        try:
+            if form.is_valid():
+                _confirm(lead, form, _user(request))
+                messages.success(request, _("The visit is booked."))
+                return _booked(here, lead)
+            status = 422
+        except BookingError as refusal:
+            form.add_error(None, str(refusal))
+            status = refusal.status
     parts = stops.of_hold(lead)
     context = {
         "nav": "desk",
@@ -227,9 +230,22 @@ def desk_checkout(request: Request, clinic: str, hold_id: uuid.UUID) -> HttpResp
         "hold": lead,
         "parts": parts,
         "form": form,
+        "again": _again(here, lead),
         "total_cents": sum(part.price_cents for part in parts),
     }
     return render(request, "scheduling/wizard_checkout.html", context, status=status)
+
+
+def _confirm(lead: Hold, form: VisitorForm, by: User) -> None:
+    with transaction.atomic(durable=True):
+        patient = lead.patient or form.new_patient(by=by)
+        booking.confirm_hold(hold_id=lead.pk, patient=patient, by=by, note=form.cleaned_data["note"])
+
+
+def _again(clinic: Clinic, lead: Hold) -> str:
+    """The wizard with the patient who was chosen."""
+    url = reverse("desk_plan", args=[clinic.slug])
+    return f"{url}?patient={lead.patient_id}" if lead.patient_id else url
 
 
 def _booked(clinic: Clinic, lead: Hold) -> HttpResponse:

@@ -41,6 +41,7 @@ function speak(left) {
 async function end() {
   if (document.getElementById("pay-form")?.getAttribute("aria-busy") === "true") return;
   over = true;
+  if (!checkout.dataset.offersUrl) return location.reload();
   const answer = await fetch(checkout.dataset.offersUrl, { headers: { "HX-Request": "true" } }).catch(() => null);
   if (!answer?.ok) return location.reload();
   checkout.innerHTML = await answer.text();

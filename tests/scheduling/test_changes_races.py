@@ -5,11 +5,12 @@ import pytest
 from clinic_booking.models import Event
 from scheduling import changes, errors
 from scheduling.changes import PlanEnded, PlanOutdated
+from scheduling.inventory import generate
 from scheduling.models import Booking, ChangePlan, ScheduleException, Slot
 from tests import factories
 from tests.invariants import broken
 from tests.race import Rival, after, together
-from tests.scheduling.replanning import at, no_holidays, practise, sick_day, visit
+from tests.scheduling.replanning import at, no_holidays, practise, sick_day, tomorrow, visit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -114,3 +115,20 @@ def test_visits_are_booked_and_plans_applied_side_by_side(lim, consultation, rec
     assert isinstance(done, ChangePlan | PlanOutdated), done
     assert isinstance(done, ChangePlan) == ScheduleException.objects.exists()
     assert all(isinstance(o, Booking | errors.BookingError) for o in outcomes[1:]), outcomes
+
+
+def test_slots_are_generated_while_a_plan_is_applied(lim, consultation, receptionist, monkeypatch):
+    """Both write slots: they take turns before they lock any."""
+    visit(lim, consultation, 9)
+    plan = sick_day(lim, receptionist)
+    rivals = []
+
+    def rival():
+        work = Rival(lambda: generate(days=5, clinics=[lim.clinic], first=tomorrow(lim.clinic)))
+        rivals.append(work.wait_until_blocked())
+
+    after(monkeypatch, "scheduling.changes._lock_slots", rival)
+    changes.apply_plan(plan_id=plan.pk, by=receptionist)
+
+    assert rivals[0].outcome().added == 2 * 9
+    assert not Slot.objects.filter(starts_at__lt=at(lim.clinic, 0, day=2)).exists()

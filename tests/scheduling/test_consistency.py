@@ -7,7 +7,17 @@ from django.db import connection
 from django.utils import timezone
 
 from scheduling import consistency
-from scheduling.models import Booking, BookingRequest, Hold, SessionTicket, Slot, VisitTicket
+from scheduling.models import (
+    Booking,
+    BookingRequest,
+    Equipment,
+    EquipmentReservation,
+    Hold,
+    Service,
+    SessionTicket,
+    Slot,
+    VisitTicket,
+)
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +70,22 @@ def confirm_without_booking(booking):
     Hold.objects.update(ended_at=timezone.now(), end_reason="confirmed")
 
 
+def confirm_half_a_group(booking):
+    lead = factories.HoldFactory(ended_at=timezone.now(), end_reason="confirmed")
+    factories.HoldFactory(lead=lead, part=1, ended_at=timezone.now(), end_reason="released")
+
+
+def need_equipment(booking):
+    Service.objects.update(equipment_kinds=["laser-head"])
+
+
+def lose_units(booking):
+    scales = factories.EquipmentFactory(clinic=booking.clinic, units=1)
+    span = {"starts_at": booking.starts_at, "ends_at": booking.ends_at}
+    EquipmentReservation.objects.create(equipment=scales, unit=1, booking=booking, **span)
+    Equipment.objects.update(units=0)
+
+
 def move_clinic(booking):
     Slot.objects.filter(booking=None, hold=None).update(clinic=factories.ClinicFactory())
 
@@ -87,6 +113,9 @@ DAMAGES = [
     (visit_of_another_day, "a visit is the patient's day at the clinic"),
     (lose_hold_slot, "a live hold has exactly its slots, without a gap"),
     (end_hold_without_freeing, "an ended hold claims nothing"),
+    (confirm_half_a_group, "what is held together is confirmed together"),
+    (need_equipment, "a booking has the equipment it needs"),
+    (lose_units, "equipment is reserved within its units, for what needs it"),
     (confirm_without_booking, "a confirmed hold has its booking, any other none"),
     (move_clinic, "a station is used in its own clinic"),
 ]

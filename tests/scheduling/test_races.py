@@ -411,7 +411,7 @@ def test_sweeper_disturbs_nobody(slots, service, double):
     scripts = [[functools.partial(browse, f"owner-{n}")] * 40 for n in range(3)]
     half_done = []
     outcomes = relay(*scripts, [booking.expire_holds] * 40, check=lambda: half_done.append(broken()))
-    refusals = {errors.SlotTaken, errors.HoldExpired}
+    refusals = {errors.SlotTaken, errors.HoldExpired, errors.NoMoreRenewals}
     assert kinds(sum(outcomes, [])).keys() <= {Hold, Booking, int, type(None), *refusals}
     assert not any(half_done)
 

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from scheduling.models import Booking, Hold, Slot
-from tests import factories
+from tests import clock, factories
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(1)
@@ -266,3 +266,21 @@ def test_what_a_contract_covers_is_not_paid_again(client, desk, both, patient, x
     client.post(checkout, {})
     booked = Booking.objects.get(service=xray)
     assert (booked.session.request, booked.price_cents) == (good, 0)
+
+
+def test_desk_hold_that_ran_out_starts_again(client, desk, both, patient):
+    checkout = desk_hold(client, desk, both, patient)
+    for hold in Hold.objects.all():
+        clock.run_out(hold)
+    assert client.post(checkout, {})["Location"] == f"{desk}?patient={patient.pk}"
+    assert not Booking.objects.exists()
+
+
+def test_desk_says_that_the_patient_is_busy(client, desk, both, patient, slots):
+    checkout = desk_hold(client, desk, both, patient)
+    factories.book(slots[5:6], patient=patient, service=both[0])
+    Booking.objects.update(starts_at=slots[0].starts_at, ends_at=slots[0].ends_at)
+    response = client.post(checkout, {})
+    assert response.status_code == 409
+    assert "already have a visit at this time" in response.content.decode()
+    assert Booking.objects.count() == 1
