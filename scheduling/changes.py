@@ -1,6 +1,6 @@
 """Change plans: computed by making the change and taking it back, applied by the same steps for good.
 
-Locks: the plan's row, the turn to write slots, then all slots concerned in one statement, then as `moves.move_bookings` says.
+Locks: the plan's row, the turn to write slots, all slots concerned in one statement, then as `moves.move_bookings` says.
 """
 
 import datetime as dt

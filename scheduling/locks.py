@@ -107,7 +107,7 @@ FREE = """
 UPDATE scheduling_slot s SET hold_id = NULL, held_until = NULL, booking_id = NULL,
     (is_blocked, block_reason) = (
         SELECT count(*) > 0, CASE WHEN count(*) > 0 THEN %s ELSE '' END FROM scheduling_scheduleexception e
-        WHERE e.starts_at < s.ends_at AND e.ends_at > s.starts_at
+        WHERE e.withdrawn_at IS NULL AND e.starts_at < s.ends_at AND e.ends_at > s.starts_at
             AND (e.kind = 'closure' OR e.kind = 'leave' OR (e.kind = 'public_holiday' AND s.exception_id IS NULL))
             AND (e.clinic_id IS NULL OR e.clinic_id = s.clinic_id)
             AND (e.practitioner_id IS NULL OR e.practitioner_id = s.practitioner_id)

@@ -1,4 +1,12 @@
-from scheduling.models.bookings import Booking, EquipmentReservation, Hold, VisitTicket
+from scheduling.models.bookings import (
+    Booking,
+    DeskNote,
+    EquipmentReservation,
+    Hold,
+    Overbooking,
+    VisitTicket,
+    WalkIn,
+)
 from scheduling.models.changes import ChangePlan, ChangeProposal
 from scheduling.models.demand import (
     BookingPattern,
@@ -10,6 +18,7 @@ from scheduling.models.demand import (
     WaitlistOffer,
 )
 from scheduling.models.places import (
+    CalendarFeed,
     Clinic,
     Equipment,
     LegalEntity,
@@ -27,6 +36,7 @@ __all__ = [
     "BookingRequest",
     "ChangePlan",
     "ChangeProposal",
+    "CalendarFeed",
     "Clinic",
     "Equipment",
     "EquipmentReservation",
@@ -46,5 +56,8 @@ __all__ = [
     "VisitTicket",
     "WaitlistEntry",
     "WaitlistOffer",
+    "DeskNote",
+    "Overbooking",
+    "WalkIn",
     "WalkingTime",
 ]

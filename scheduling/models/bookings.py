@@ -21,7 +21,7 @@ from clinic_booking.models import User
 from patients.models import Patient
 from scheduling.models.demand import SessionTicket
 from scheduling.models.places import MAX_OFFER_HOURS, Clinic, Equipment, Practitioner, Service, Station
-from scheduling.models.supply import Occupied
+from scheduling.models.supply import Occupied, ScheduleTemplate
 
 HOLD_SECONDS = 300
 MAX_RENEWALS = 2
@@ -155,11 +155,26 @@ class VisitTicket(models.Model):
     )
     clinic = models.ForeignKey(Clinic, models.PROTECT, related_name="visits", verbose_name=_("clinic"))
     date = models.DateField(_("date"))
+    number = models.PositiveSmallIntegerField(
+        _("queue number"), null=True, blank=True, help_text=_("Given when the patient is here; called by it.")
+    )
+    arrived_at = models.DateTimeField(_("arrived at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("visit ticket")
         verbose_name_plural = _("visit tickets")
-        constraints = [models.UniqueConstraint(fields=["patient", "clinic", "date"], name="one_visit_a_day")]
+        constraints = [
+            models.UniqueConstraint(fields=["patient", "clinic", "date"], name="one_visit_a_day"),
+            models.UniqueConstraint(
+                fields=["clinic", "date", "number"],
+                condition=Q(number__isnull=False),
+                name="queue_number_once_a_day",
+            ),
+            models.CheckConstraint(
+                condition=Q(number__isnull=True) | Q(number__gte=1, arrived_at__isnull=False),
+                name="queue_number_of_who_is_here",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.date}"
@@ -218,6 +233,10 @@ class Booking(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, verbose_name=_("cancelled by")
     )
     cancel_reason = models.CharField(_("cancel reason"), max_length=20, blank=True, db_default="")
+    arrived_at = models.DateTimeField(_("arrived at"), null=True, blank=True)
+    called_at = models.DateTimeField(_("called at"), null=True, blank=True)
+    started_at = models.DateTimeField(_("started at"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
 
     objects = BookingQuerySet.as_manager()
 
@@ -243,6 +262,15 @@ class Booking(models.Model):
                     & Q(cancelled_at__isnull=True, cancelled_by__isnull=True, cancel_reason="")
                 ),
                 name="booking_cancelled_has_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="booked")
+                | Q(arrived_at__isnull=True, called_at__isnull=True, started_at__isnull=True),
+                name="booking_booked_is_not_here",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="fulfilled") | Q(finished_at__isnull=True),
+                name="booking_finished_has_status",
             ),
             ExclusionConstraint(
                 name="patient_in_one_place",
@@ -276,6 +304,122 @@ class Booking(models.Model):
         return applied.filter(
             Q(moved_version=self.version) | Q(decision="open", from_starts_at=self.starts_at)
         ).exists()
+
+
+class Overbooking(models.Model):
+    """A booking that staff added on purpose to a time that is taken: it claims no slot, but one of the day's places.
+
+    `limit` is that of the hours when it was added, so that the database holds it.
+    """
+
+    booking = models.OneToOneField(
+        Booking, models.PROTECT, related_name="overbooking", verbose_name=_("booking")
+    )
+    template = models.ForeignKey(
+        ScheduleTemplate, models.PROTECT, related_name="+", verbose_name=_("hours"), db_index=False
+    )
+    date = models.DateField(_("date"))
+    number = models.PositiveSmallIntegerField(_("number"))
+    limit = models.PositiveSmallIntegerField(_("limit"))
+    reason = models.CharField(_("reason"), max_length=120)
+    added_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, verbose_name=_("added by"))
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    ended_at = models.DateTimeField(
+        _("ended at"), null=True, blank=True, help_text=_("Cancelled, or moved to a free time.")
+    )
+
+    class Meta:
+        verbose_name = _("overbooking")
+        verbose_name_plural = _("overbookings")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["template", "date", "number"],
+                condition=Q(ended_at__isnull=True),
+                name="overbooking_number_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(number__gte=1, number__lte=F("limit")),
+                name="overbooking_within_limit",
+                violation_error_message=_("No more visits may be added to these hours on this day."),
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="overbooking_has_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.date} {self.number}/{self.limit}"
+
+
+class WalkIn(models.Model):
+    """Someone who came without a booking and waits. When served it becomes a booking of the session."""
+
+    visit = models.ForeignKey(VisitTicket, models.PROTECT, related_name="walk_ins", verbose_name=_("visit"))
+    session = models.OneToOneField(
+        SessionTicket, models.PROTECT, related_name="walk_in", verbose_name=_("session")
+    )
+    practitioner = models.ForeignKey(
+        Practitioner,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        verbose_name=_("practitioner"),
+        db_index=False,
+        help_text=_("Empty: whoever is free first."),
+    )
+    arrived_at = models.DateTimeField(_("arrived at"), db_default=Now())
+    called_at = models.DateTimeField(_("called at"), null=True, blank=True)
+    called_to = models.ForeignKey(
+        Station, models.PROTECT, null=True, blank=True, verbose_name=_("called to"), db_index=False
+    )
+    booking = models.OneToOneField(
+        Booking, models.PROTECT, null=True, blank=True, related_name="walk_in", verbose_name=_("booking")
+    )
+    left_at = models.DateTimeField(_("left at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("walk-in")
+        verbose_name_plural = _("walk-ins")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(booking__isnull=True) | Q(left_at__isnull=True), name="walk_in_served_or_left"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.visit_id} · {self.session_id}"
+
+
+class DeskNote(models.Model):
+    """A word from the practitioner to the desk about a visit: "wants a follow-up in 2 weeks"."""
+
+    booking = models.ForeignKey(Booking, models.PROTECT, related_name="desk_notes", verbose_name=_("booking"))
+    text = models.CharField(_("note"), max_length=300)
+    written_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("written by")
+    )
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    done_at = models.DateTimeField(_("done at"), null=True, blank=True)
+    done_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("done by"),
+    )
+
+    class Meta:
+        verbose_name = _("note to the desk")
+        verbose_name_plural = _("notes to the desk")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(done_at__isnull=True, done_by__isnull=True)
+                | Q(done_at__isnull=False, done_by__isnull=False),
+                name="desk_note_done_by_somebody",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.booking_id}"
 
 
 class EquipmentReservation(models.Model):

@@ -34,6 +34,7 @@ class BookingRequest(models.Model):
         DESK = "desk", _("Desk")
         CONTRACT = "contract", _("Contract")
         WAITLIST = "waitlist", _("Waitlist")
+        WALK_IN = "walk_in", _("Walk-in")
 
     class Policy(models.TextChoices):
         """What becomes of a session that the patient cancels too late or does not come to."""

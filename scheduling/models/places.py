@@ -2,12 +2,14 @@
 
 import datetime as dt
 import zoneinfo
+from decimal import Decimal
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -76,6 +78,23 @@ class Clinic(models.Model):
         validators=[MinValueValidator(5), MaxValueValidator(MAX_OFFER_HOURS * 60)],
         help_text=_("How long a freed time is kept for the patient to whom it is offered."),
     )
+    manual_acts = models.DecimalField(
+        _("acts for each booking by hand"),
+        max_digits=4,
+        decimal_places=1,
+        default=Decimal("5.0"),
+        db_default=Decimal("5.0"),
+        validators=[MinValueValidator(Decimal("0.1"))],
+        help_text=_("What a booking took in the diary and by telephone: the baseline of the effort report."),
+    )
+    manual_minutes = models.DecimalField(
+        _("minutes for each act"),
+        max_digits=4,
+        decimal_places=1,
+        default=Decimal("1.5"),
+        db_default=Decimal("1.5"),
+        validators=[MinValueValidator(Decimal("0.1"))],
+    )
     is_active = models.BooleanField(_("active"), default=True)
 
     class Meta:
@@ -91,6 +110,9 @@ class Clinic(models.Model):
             models.CheckConstraint(
                 condition=models.Q(offer_minutes__gte=5, offer_minutes__lte=MAX_OFFER_HOURS * 60),
                 name="clinic_offer_minutes_sane",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(manual_acts__gt=0, manual_minutes__gt=0), name="clinic_baseline_sane"
             ),
         ]
 
@@ -217,6 +239,32 @@ class Practitioner(models.Model):
         return self.name
 
 
+class CalendarFeed(models.Model):
+    """A practitioner's visits under a secret address, for a calendar program. Only the hash of the secret is kept."""
+
+    practitioner = models.ForeignKey(
+        Practitioner, models.CASCADE, related_name="feeds", verbose_name=_("practitioner"), db_index=False
+    )
+    token_hash = models.CharField(_("hash of the secret"), max_length=64, unique=True, editable=False)
+    shows_patients = models.BooleanField(_("shows names of patients"), default=False, db_default=False)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("calendar feed")
+        verbose_name_plural = _("calendar feeds")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["practitioner"],
+                condition=models.Q(revoked_at__isnull=True),
+                name="one_feed_for_each_practitioner",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.practitioner}"
+
+
 class Service(models.Model):
     """What is delivered. `price_cents` includes GST where the clinic's legal entity is registered."""
 
@@ -280,6 +328,12 @@ class Membership(models.Model):
     )
     clinic = models.ForeignKey(Clinic, models.CASCADE, related_name="memberships", verbose_name=_("clinic"))
     role = models.CharField(_("role"), max_length=20, choices=Role)
+    can_overbook = models.BooleanField(
+        _("may overbook"),
+        default=False,
+        db_default=False,
+        help_text=_("May add a visit to a time that is taken, with a reason. Managers always may."),
+    )
 
     class Meta:
         verbose_name = _("staff membership")

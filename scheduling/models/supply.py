@@ -68,6 +68,13 @@ class ScheduleTemplate(models.Model):
         validators=[MinValueValidator(1)],
         help_text=_("Counted from “valid from”."),
     )
+    overbook_limit = models.PositiveSmallIntegerField(
+        _("overbookings a day"),
+        default=2,
+        db_default=2,
+        validators=[MaxValueValidator(20)],
+        help_text=_("How many visits staff may add to a day of these hours on purpose. 0: none."),
+    )
 
     class Meta:
         verbose_name = _("schedule template")

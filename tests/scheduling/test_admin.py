@@ -124,6 +124,7 @@ def form_of(template, **values):
         "starts_at": "09:00",
         "ends_at": "12:00",
         "slot_minutes": 20,
+        "overbook_limit": 2,
         "valid_from": "2024-01-01",
         "every_n_weeks": 1,
         "breaks-TOTAL_FORMS": 1,

@@ -1,4 +1,4 @@
-"""Every verb locks before it writes, in the order of docs/locking.md: slots by pk, equipment, holds, bookings, sessions."""
+"""Every verb locks before it writes, in the order of docs/locking.md: slots by pk, equipment, holds, bookings, …"""
 
 import datetime as dt
 import re
