@@ -25,6 +25,7 @@ from scheduling.holds import (
     take_offer,
 )
 from scheduling.locks import (
+    acted,
     as_stored,
     database_now,
     end_run_out,
@@ -215,7 +216,7 @@ def _book(hold: Hold, patient: Patient, by: User | None, note: str, slots: list[
         )
     )
     live.announce((hold.clinic_id, day, i, v, "booked", None) for i, v in zip(ids, versions, strict=True))
-    tell("appointment.booked", booking)
+    tell("appointment.booked", booking, **acted(by))
     return booking
 
 

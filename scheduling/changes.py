@@ -348,7 +348,7 @@ def _end(plan: ChangePlan, status: Status, by: User) -> None:
 
 def _tell(plan: ChangePlan, proposals: list[ChangeProposal], *, ask_open: bool) -> None:
     left = [p for p in proposals if p.decision == Decision.OPEN]
-    data = {"plan": plan.pk, "moved": len(proposals) - len(left), "open": len(left)}
+    data = {"plan": plan.pk, "moved": len(proposals) - len(left), "open": len(left), "by": plan.ended_by_id}
     publish("supply.changed", f"plan:{plan.pk}", data, clinic_id=plan.clinic_id)
     if not ask_open:
         return

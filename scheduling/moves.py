@@ -23,6 +23,7 @@ from scheduling.errors import (
     TooLate,
 )
 from scheduling.locks import (
+    acted,
     database_now,
     end_run_out,
     free_slots,
@@ -87,7 +88,7 @@ def cancel_bookings(
     free_of_bookings(booking_ids)
     free_slots(slots)
     for booking in bookings:
-        tell("appointment.cancelled", booking, reason=reason)
+        tell("appointment.cancelled", booking, reason=reason, **acted(by))
     return bookings
 
 
@@ -164,7 +165,7 @@ def move_bookings(*, moves: Sequence[Move], by: User | None, patient_asks: bool 
     if clash := [pk for pk, n in Counter(s.pk for t in targets for s in t.slots).items() if n > 1]:
         number = next(n for n, t in reversed(list(enumerate(targets))) if clash[0] in {s.pk for s in t.slots})
         raise at(number, SlotTaken())
-    _write(targets, locked, equipment)
+    _write(targets, locked, equipment, by)
     return [target.booking for target in targets]
 
 
@@ -217,7 +218,7 @@ def _target(
     return Target(booking, slots, Want.of(service, first.clinic_id, first.starts_at, until))
 
 
-def _write(targets: list[Target], locked: list[Slot], equipment: Locked) -> None:
+def _write(targets: list[Target], locked: list[Slot], equipment: Locked, by: User | None) -> None:
     moving = {target.booking.pk for target in targets}
     wanted = {slot.pk for target in targets for slot in target.slots}
     _step_aside(targets)
@@ -231,7 +232,7 @@ def _write(targets: list[Target], locked: list[Slot], equipment: Locked) -> None
         Slot.objects.filter(pk__in=[s.pk for s in target.slots]).update(
             booking=target.booking, hold=None, held_until=None
         )
-        tell("appointment.moved", target.booking, **before)
+        tell("appointment.moved", target.booking, **before, **acted(by))
     free_slots(s for s in locked if s.booking_id in moving and s.pk not in wanted)
     for target in targets:
         _announce(target)

@@ -19,7 +19,7 @@ from scheduling.errors import (
     SlotPast,
     SlotTaken,
 )
-from scheduling.locks import database_now, end_run_out, new_reference, news_of
+from scheduling.locks import acted, database_now, end_run_out, new_reference, news_of
 from scheduling.models import Booking, Service, SessionTicket
 from scheduling.parts import Part, Supply, check_chain, lock_parts
 
@@ -169,7 +169,7 @@ def _book(fits: list[Fit], equipment: Locked, placed: Placed, by: User | None) -
     bookings = Booking.objects.select_related("clinic", "service", "practitioner", "station", "session")
     made = bookings.in_bulk([pk for _fit, pk in booked])
     placed.booked += [made[pk] for _fit, pk in booked]
-    more = {"matched": True} | ({"by": by.pk} if by else {})
+    more = {"matched": True} | acted(by)
     publish_all(news_of("appointment.booked", booking, **more) for booking in placed.booked)
 
 
