@@ -10,7 +10,7 @@ from patients.models import Consent, Patient
 
 @admin.register(Patient)
 class PatientAdmin(ModelAdmin):
-    list_display = ["name", "email", "phone", "birth_date", "created_at"]
+    list_display = ["name", "email", "phone", "birth_date", "masked_id", "created_at"]
     search_fields = ["name", "email", "phone"]
     readonly_fields = ["uuid", "created_at"]
     autocomplete_fields = ["user"]

@@ -1,10 +1,19 @@
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Collate, Now, Reverse
 from django.utils.translation import gettext_lazy as _
+
+
+class Words(models.Func):
+    """The words of a name as they are searched: small letters without accents."""
+
+    function = "patients_words"
+    output_field = SearchVectorField()
 
 
 class Patient(models.Model):
@@ -20,6 +29,17 @@ class Patient(models.Model):
         _("mobile phone"), max_length=16, validators=[RegexValidator(r"^\+[1-9]\d{6,14}$")], help_text="E.164"
     )
     birth_date = models.DateField(_("date of birth"), null=True, blank=True)
+    masked_id = models.CharField(
+        _("end of the identity number"),
+        max_length=4,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[RegexValidator(r"^\d{3}[A-Z]$")],
+        help_text=_(
+            "The last three digits and the letter, such as 567A: to find somebody, never to identify."
+        ),
+    )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
 
     class Meta:
@@ -28,6 +48,20 @@ class Patient(models.Model):
         indexes = [
             models.Index(fields=["email"], name="patient_email"),
             models.Index(fields=["phone"], name="patient_phone"),
+            # For `patients/search.py`; `patients_words` is a function of migration 0003. Only in the collation "C" is
+            # an index of use for the beginning of a text.
+            GinIndex(Words("name"), name="patient_words"),
+            models.Index(Collate("phone", "C"), name="patient_phone_begins"),
+            models.Index(Collate(Reverse("phone"), "C"), name="patient_phone_ends"),
+            models.Index(fields=["birth_date"], name="patient_birth_date"),
+            models.Index(fields=["masked_id"], condition=~models.Q(masked_id=""), name="patient_masked_id"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(masked_id="") | models.Q(masked_id__regex=r"^[0-9]{3}[A-Z]$"),
+                name="patient_masked_id_form",
+                violation_error_message=_("Three digits and a capital letter, such as 567A."),
+            )
         ]
 
     def __str__(self) -> str:

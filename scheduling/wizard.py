@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from patients.models import Patient
+from patients.search import find_patients
 from scheduling import booking, courses, desk, holds, proposals, stops
 from scheduling.errors import BookingError, SlotGone
 from scheduling.forms import VisitorForm
@@ -29,7 +30,6 @@ from scheduling.parts import Part
 from scheduling.views import owner_of, patient_of, see_other
 from scheduling.wishes import WishForm
 
-PATIENTS_SHOWN = 10
 RELATED = ("patient", "clinic__legal_entity", "service", "practitioner", "station")
 is_part = re.compile(r"(\d{1,18}):(\d{1,18})", re.ASCII).fullmatch
 
@@ -251,15 +251,6 @@ def _again(clinic: Clinic, lead: Hold) -> str:
 def _booked(clinic: Clinic, lead: Hold) -> HttpResponse:
     here = next((b for b in booking.bookings_of(lead) if b.clinic_id == clinic.pk), None)
     return redirect("desk_booking", clinic.slug, here.reference) if here else redirect("desk", clinic.slug)
-
-
-def find_patients(asked: str) -> list[Patient]:
-    """By a part of the name, the phone number or the reference of a booking."""
-    digits = re.sub(r"\D", "", asked)
-    named = Q(name__icontains=asked) | Q(bookings__reference=asked.upper())
-    if len(digits) >= 4:
-        named |= Q(phone__contains=digits)
-    return list(Patient.objects.filter(named).distinct().order_by("name", "pk")[:PATIENTS_SHOWN])
 
 
 def _chosen_patient(wishes: QueryDict) -> Patient | None:
