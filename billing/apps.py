@@ -5,5 +5,5 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        # They register tasks, subscribers, system checks, metrics and consistency checks.
-        from billing import checks, consistency, jobs, metrics  # noqa: F401
+        # They register tasks, subscribers, system checks, metrics, consistency checks and a list of work.
+        from billing import checks, consistency, jobs, metrics, work  # noqa: F401

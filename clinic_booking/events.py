@@ -45,27 +45,37 @@ def publish(topic: str, subject: str, data: dict[str, Any], *, clinic_id: int | 
     return publish_all([News(topic, subject, data, clinic_id)])[0]
 
 
+def redeliver(event: Event, *, to: Callable[[str], bool]) -> int:
+    """Write the jobs of those subscribers again whose name (module.function) is asked for. Returns how many."""
+    names = [name for name in _subscribers.get(event.topic, ()) if to(name)]
+    _write_jobs({"event_id": event.pk, "subscriber": name} for name in names)
+    return len(names)
+
+
 def publish_all(news: Iterable[News]) -> list[Event]:
     """Write the events and their jobs, in two statements however many they are.
 
     Refuses to run outside a transaction, because it would not be atomic.
     """
-    from clinic_booking.jobs import deliver
-
     if not connection.in_atomic_block:
         raise RuntimeError("publish() needs the transaction of the change it tells about")
     events = Event.objects.bulk_create(
         Event(topic=each.topic, subject=each.subject, data=each.data, clinic_id=each.clinic_id)
         for each in news
     )
-    jobs: list[dict[str, JSONValue]] = [
+    _write_jobs(
         {"event_id": event.pk, "subscriber": name}
         for event in events
         for name in _subscribers.get(event.topic, ())
-    ]
-    if jobs:
-        JobDeferrer(_of_this_transaction, deliver.configure().job).batch_defer(*jobs)
+    )
     return events
+
+
+def _write_jobs(wanted: Iterable[dict[str, JSONValue]]) -> None:
+    from clinic_booking.jobs import deliver
+
+    if jobs := list(wanted):
+        JobDeferrer(_of_this_transaction, deliver.configure().job).batch_defer(*jobs)
 
 
 def handler(topic: str, name: str) -> Handler | None:

@@ -1,4 +1,5 @@
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -24,6 +25,8 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["topic", "clinic_id"], name="event_topic_clinic"),
             models.Index(fields=["subject"], name="event_subject"),
+            # Events are written in order of time: a tenth of a thousandth of a B-tree, and as good for a period.
+            BrinIndex(fields=["created_at"], name="event_created", pages_per_range=32),
         ]
 
     def __str__(self) -> str:
@@ -37,6 +40,7 @@ class Notification(models.Model):
         QUEUED = "queued", _("Queued")
         SENT = "sent", _("Sent")
         FAILED = "failed", _("Failed")
+        BY_PHONE = "by_phone", _("Told by telephone")
 
     event = models.ForeignKey(Event, models.PROTECT, verbose_name=_("event"), related_name="notifications")
     kind = models.CharField(_("kind"), max_length=40)
@@ -52,6 +56,11 @@ class Notification(models.Model):
     class Meta:
         verbose_name = _("notification")
         verbose_name_plural = _("notifications")
+        indexes = [
+            models.Index(
+                fields=["created_at"], condition=models.Q(status="failed"), name="notification_failed"
+            )
+        ]
         constraints = [
             models.UniqueConstraint(fields=["event", "kind", "channel"], name="notification_once"),
             models.CheckConstraint(

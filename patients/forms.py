@@ -1,5 +1,7 @@
 """Who somebody is and how to reach them, with the consent to use it."""
 
+from typing import Any
+
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
@@ -41,3 +43,22 @@ class ContactForm(forms.Form):
         if number is None:
             raise ValidationError(_("Please enter a phone number such as 9123 4567."), code="invalid")
         return number
+
+
+class KnownContactForm(ContactForm):
+    """For staff: what is on file, to be put right. An e-mail address may be lacking, a telephone number may not."""
+
+    birth_date = forms.DateField(
+        label=_("Date of birth"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    field_order = ["name", "phone", "email", "birth_date"]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        del self.fields["consent"]
+        self.fields["email"].required = False
+        for field in self.fields.values():
+            field.help_text = ""
+            field.widget.attrs["autocomplete"] = "off"

@@ -61,6 +61,7 @@ urlpatterns = [
     path("desk/<slug:clinic>/plan/", wizard.desk_plan, name="desk_plan"),
     path("desk/<slug:clinic>/plan/holds/", wizard.desk_hold, name="desk_plan_holds"),
     path("desk/<slug:clinic>/plan/<uuid:hold_id>/", wizard.desk_checkout, name="desk_checkout"),
+    path("desk/<slug:clinic>/", include("scheduling.desk_work_urls")),
     path("desk/<slug:clinic>/unmatched/", matching_views.index, name="unmatched"),
     path("desk/<slug:clinic>/unmatched/plan/", matching_views.plan_all, name="unmatched_plan"),
     path("desk/<slug:clinic>/unmatched/state/", matching_views.state, name="unmatched_state"),

@@ -44,7 +44,7 @@ TIMES_SHOWN = 24
 @require_safe
 def queue(request: Request, clinic: str) -> HttpResponse:
     here = _clinic(request, clinic)
-    waiting = _entries(here).filter(status__in=OPEN)
+    waiting = entries(here).filter(status__in=OPEN)
     services = Service.objects.filter(pk__in=waiting.values("session__request__service"))
     service = get_object_or_404(Service, slug=slug) if (slug := request.GET.get("service")) else None
     if service:
@@ -59,7 +59,7 @@ def queue(request: Request, clinic: str) -> HttpResponse:
 @require_safe
 def entry(request: Request, clinic: str, pk: int) -> HttpResponse:
     here = _clinic(request, clinic)
-    found = get_object_or_404(_entries(here), pk=pk)
+    found = get_object_or_404(entries(here), pk=pk)
     return _entry_page(request, here, found)
 
 
@@ -112,7 +112,7 @@ def _free_times(here: Clinic, found: WaitlistEntry) -> list[FreeTime]:
 @require_POST
 def steer(request: Request, clinic: str, pk: int) -> HttpResponse:
     here = _clinic(request, clinic)
-    found = get_object_or_404(_entries(here), pk=pk)
+    found = get_object_or_404(entries(here), pk=pk)
     form = SteerForm(request.POST)
     if not form.is_valid():
         raise BadField(form)
@@ -125,7 +125,7 @@ def steer(request: Request, clinic: str, pk: int) -> HttpResponse:
 @require_POST
 def remove(request: Request, clinic: str, pk: int) -> HttpResponse:
     here = _clinic(request, clinic)
-    found = get_object_or_404(_entries(here), pk=pk)
+    found = get_object_or_404(entries(here), pk=pk)
     waitlist.leave(entry_id=found.pk, by=_user(request))
     messages.success(request, _("Taken off the waitlist."))
     return see_other(reverse("desk_waitlist", args=[here.slug]))
@@ -135,7 +135,7 @@ def remove(request: Request, clinic: str, pk: int) -> HttpResponse:
 @require_POST
 def offer(request: Request, clinic: str, pk: int) -> HttpResponse:
     here = _clinic(request, clinic)
-    found = get_object_or_404(_entries(here), pk=pk)
+    found = get_object_or_404(entries(here), pk=pk)
     form = OfferForm(request.POST)
     if not form.is_valid():
         raise BadField(form)
@@ -143,7 +143,7 @@ def offer(request: Request, clinic: str, pk: int) -> HttpResponse:
     try:
         waitlist_offers.offer(entry_id=found.pk, slot_id=slot.pk, by=_user(request))
     except BookingError as refusal:
-        return _entry_page(request, here, get_object_or_404(_entries(here), pk=pk), str(refusal))
+        return _entry_page(request, here, get_object_or_404(entries(here), pk=pk), str(refusal))
     messages.success(request, _("The time is kept for the patient, who is told by e-mail."))
     return see_other(reverse("desk_waiting", args=[here.slug, found.pk]))
 
@@ -153,7 +153,7 @@ def offer(request: Request, clinic: str, pk: int) -> HttpResponse:
 def withdraw(request: Request, clinic: str, pk: int) -> HttpResponse:
     """An offer of this clinic's time."""
     here = _clinic(request, clinic)
-    found = get_object_or_404(WaitlistOffer, pk=pk, hold__clinic=here, entry__in=_entries(here))
+    found = get_object_or_404(WaitlistOffer, pk=pk, hold__clinic=here, entry__in=entries(here))
     waitlist_offers.withdraw(offer_id=found.pk, by=_user(request))
     messages.success(request, _("The offer is withdrawn."))
     return see_other(reverse("desk_waiting", args=[here.slug, found.entry_id]))
@@ -204,7 +204,7 @@ def _patient(contact: ContactForm) -> Patient:
 # -- What is seen here ---------------------------------------------------------------------------
 
 
-def _entries(here: Clinic) -> QuerySet[WaitlistEntry]:
+def entries(here: Clinic) -> QuerySet[WaitlistEntry]:
     """Those who may come to this clinic: no rule of theirs asks for others only."""
     named = BookingPattern.clinics.through.objects.filter(bookingpattern=OuterRef("pk"))
     elsewhere = BookingPattern.objects.filter(

@@ -1,0 +1,36 @@
+"""Contact details as the staff puts them right. Each change is an event that names the fields, never what is in them."""
+
+from django.db import transaction
+
+from clinic_booking.events import publish
+from clinic_booking.models import User
+from patients.models import Patient
+
+
+def change_contact(*, patient_id: int, by: User, clinic_id: int, **details: object) -> list[str]:
+    """Write what differs. Returns the names of the fields that changed."""
+    with transaction.atomic(durable=True):
+        patient = Patient.objects.get(pk=patient_id)
+        changed = [name for name, value in details.items() if getattr(patient, name) != value]
+        for name in changed:
+            setattr(patient, name, details[name])
+        if changed:
+            patient.full_clean(exclude={"user", "uuid", "email", "birth_date"})
+            patient.save(update_fields=changed)
+            data = {"patient": patient_id, "fields": changed, "by": by.pk}
+            publish("patient.changed", f"patient:{patient_id}", data, clinic_id=clinic_id)
+    return changed
+
+
+def tell_apart(*, patient_ids: tuple[int, int], by: User, clinic_id: int) -> None:
+    """Two people who look like one are two. Joining the records of one person is another matter."""
+    first, second = sorted(patient_ids)
+    with transaction.atomic(durable=True):
+        data = {"patients": [first, second], "by": by.pk}
+        publish("patients.told_apart", f"patients:{first}-{second}", data, clinic_id=clinic_id)
+
+
+def has_no_email(*, patient_id: int, by: User, clinic_id: int) -> None:
+    with transaction.atomic(durable=True):
+        data = {"patient": patient_id, "by": by.pk}
+        publish("patient.has_no_email", f"patient:{patient_id}", data, clinic_id=clinic_id)
