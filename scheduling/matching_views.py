@@ -17,7 +17,7 @@ from clinic_booking.context import Request
 from clinic_booking.models import User
 from scheduling import desk, matching
 from scheduling.matching import job
-from scheduling.models import BookingPattern, Clinic, SessionTicket
+from scheduling.models import BookingPattern, BookingRequest, Clinic, SessionTicket
 
 PAGE = 50
 
@@ -31,7 +31,7 @@ def unmatched(clinic: Clinic) -> QuerySet[SessionTicket]:
         SessionTicket.objects.filter(
             ~Exists(elsewhere),
             status=SessionTicket.Status.PLANNED,
-            request__closed_at=None,
+            request__in=BookingRequest.objects.plannable().filter(closed_at=None),
             request__service__station_kind__in=clinic.stations.values("kind"),
         )
         .select_related("request__patient", "request__service")

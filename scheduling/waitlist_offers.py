@@ -4,6 +4,7 @@ An offer is a hold. Who gets it is decided under the locks of the slots, then th
 workers may find the same entry for two times, or two entries for one, and one of them then goes on to the next.
 """
 
+import datetime as dt
 from collections.abc import Iterator
 
 from django.db import transaction
@@ -28,8 +29,11 @@ from scheduling.errors import (
 )
 from scheduling.locks import database_now
 from scheduling.models import Hold, Slot, WaitlistEntry, WaitlistOffer
+from scheduling.models.places import MAX_OFFER_HOURS
 from scheduling.queue import MIN_OFFER_MINUTES, Chance, Freed
 from scheduling.waitlist import end_holds_of, end_offers, is_wanted, lock_entry, set_status, tell
+
+DAY_FROM, DAY_UNTIL = dt.time(8), dt.time(21)
 
 ENDED: dict[str, type[BookingError]] = {
     WaitlistOffer.Outcome.ACCEPTED: OfferAccepted,
@@ -76,7 +80,9 @@ def _offer_each(chances: list[Chance], gone: set[int], refused: set[Chance]) -> 
 
 
 def offer(*, entry_id: int, slot_id: int, by: User | None = None) -> WaitlistOffer:
-    """Keep the time for the entry's patient alone, for as long as the clinic says. `by`: also where it is paused.
+    """Keep the time for the entry's patient alone, for as long as the clinic says; hours of the night do not count.
+
+    `by`: also where the entry is paused.
 
     Raises what `holds.hold_offer` raises, NotWaiting, NoTimeToOffer, PatientBusy.
     """
@@ -108,10 +114,24 @@ def _offer_seconds(slot_id: int, notice_minutes: int) -> int:
     slot = Slot.objects.select_related("clinic").filter(pk=slot_id).first()
     if slot is None:
         raise NoTimeToOffer
-    left = (slot.starts_at - database_now()).total_seconds() - 60 * notice_minutes
+    now = database_now()
+    left = (slot.starts_at - now).total_seconds() - 60 * notice_minutes
     if left < 60 * MIN_OFFER_MINUTES:
         raise NoTimeToOffer
-    return int(min(60 * slot.clinic.offer_minutes, left))
+    patience = (answer_by(now.astimezone(slot.clinic.zone), slot.clinic.offer_minutes) - now).total_seconds()
+    return int(min(patience, left, 3600 * MAX_OFFER_HOURS))
+
+
+def answer_by(now: dt.datetime, minutes: int) -> dt.datetime:
+    """When so many minutes have passed in which people are awake (`DAY_FROM` to `DAY_UNTIL`, in the zone of `now`)."""
+    left = dt.timedelta(minutes=minutes)
+    while True:
+        wakes, sleeps = (dt.datetime.combine(now, time, now.tzinfo) for time in (DAY_FROM, DAY_UNTIL))
+        now = max(now, wakes)
+        if now + left <= sleeps:
+            return now + left
+        left -= max(sleeps - now, dt.timedelta(0))
+        now = wakes + dt.timedelta(1)
 
 
 def _has_offer_at(patient: Patient, hold: Hold) -> bool:

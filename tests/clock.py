@@ -1,5 +1,7 @@
 """Time passes in the database, whose clock decides."""
 
+import math
+
 from django.db import connection, transaction
 
 from scheduling.locks import lock_slots_of_holds
@@ -7,8 +9,8 @@ from scheduling.models import Hold
 
 
 def run_out(hold: Hold) -> None:
-    """As if the hold had been made so long ago that its 300 seconds are over."""
-    advance(hold, seconds=301)
+    """As if the hold, or the offer, had been made so long ago that its time is over."""
+    advance(hold, seconds=math.ceil((hold.expires_at - hold.locked_at).total_seconds()) + 1)
 
 
 def advance(hold: Hold, *, seconds: int) -> None:

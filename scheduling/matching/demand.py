@@ -95,7 +95,7 @@ def load(*, request_ids: Collection[int] | None = None, now: dt.datetime) -> Bac
     found = BookingRequest.objects.filter(closed_at=None).select_related("service", "patient")
     if request_ids is None:
         planned = SessionTicket.objects.filter(status=SessionTicket.Status.PLANNED).values("request_id")
-        found = found.filter(pk__in=planned)
+        found = found.plannable().filter(pk__in=planned)
     else:
         found = found.filter(pk__in=list(request_ids))
     backlog = Backlog()

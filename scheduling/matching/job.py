@@ -10,21 +10,32 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued
 
+from clinic_booking.events import subscribe
+from clinic_booking.models import Event
 from scheduling.matching.backlog import match_requests
-from scheduling.models import Clinic
+from scheduling.models import BookingRequest, Clinic, SessionTicket
 
 TASK = "match_requests"
 KEY, KEPT_SECONDS, EVERY_SECONDS = "matching", 600, 0.5
 
 
 def defer(*, clinic: Clinic) -> None:
-    """Once, however often it is asked for while it waits."""
+    """Once for the clinic, however often it is asked for while it waits."""
     cache.delete(KEY)
     with contextlib.suppress(AlreadyEnqueued), transaction.atomic():
-        plan_backlog.defer(clinic_id=clinic.pk)
+        plan_backlog.configure(queueing_lock=f"{TASK}:{clinic.pk}").defer(clinic_id=clinic.pk)
 
 
-@app.task(name=TASK, queue="ops", queueing_lock=TASK, lock=TASK)
+@subscribe("supply.added")
+def plan_with_new_supply(event: Event) -> None:
+    """What had no time may have one now."""
+    clinic = Clinic.objects.get(pk=event.subject.removeprefix("clinic:"))
+    planned = SessionTicket.objects.filter(status=SessionTicket.Status.PLANNED)
+    if clinic.is_active and planned.filter(request__in=BookingRequest.objects.plannable()).exists():
+        defer(clinic=clinic)
+
+
+@app.task(name=TASK, queue="ops", lock=TASK)
 def plan_backlog(clinic_id: int) -> None:
     last = 0.0
 

@@ -1,5 +1,7 @@
 """Demand: what patients are to receive, how they want it, and what waits. Every booking serves one session."""
 
+from typing import Self
+
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -24,6 +26,13 @@ class Urgency(models.IntegerChoices):
     ROUTINE = 0, _("Routine")
     URGENT = 1, _("Urgent")
     ASAP = 2, _("As soon as possible")
+
+
+class BookingRequestQuerySet(models.QuerySet["BookingRequest"]):
+    def plannable(self) -> Self:
+        """Whose sessions may be given a time without asking. Who waits for an offer or in the queue has not agreed."""
+        asked_first = [BookingRequest.Source.WAITLIST, BookingRequest.Source.WALK_IN]
+        return self.exclude(source__in=asked_first, is_prepaid=False)
 
 
 class BookingRequest(models.Model):
@@ -67,6 +76,8 @@ class BookingRequest(models.Model):
     closed_at = models.DateTimeField(
         _("closed at"), null=True, blank=True, help_text=_("Nothing more is planned for it.")
     )
+
+    objects = BookingRequestQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("booking request")

@@ -69,15 +69,13 @@ def test_staff_confirms_a_contract_and_sees_six_sessions_on_the_calendar(desk, d
         expect(visit).to_contain_text(patient.name)
 
 
-def test_staff_draws_up_a_contract_without_a_mouse_or_scripts(
-    open_browser, receptionist, mornings, patient, service
-):
+def test_staff_draws_up_a_contract_without_a_mouse_or_scripts(open_browser, receptionist, mornings, service):
+    patient = factories.PatientFactory(name="Zubaidah Kassim")
     page = open_browser(receptionist, java_script_enabled=False)
     page.goto("/desk/tanjong-pagar/contracts/")
     page.get_by_role("link", name="New contract").press("Enter")
-    page.get_by_label("Find the patient").fill("Aisyah")
+    page.get_by_label("Find the patient").fill("Zubaidah")
     page.keyboard.press("Enter")
-    # Patients of other journeys may have the same name.
     page.locator(f'[name="patient"][value="{patient.pk}"]').check()
     page.get_by_role("button", name="Make the draft").press("Enter")
     page.get_by_role("link", name="Add a line").press("Enter")

@@ -19,6 +19,11 @@ SMALL = """([selector, least]) => [...document.querySelectorAll(selector)].flatM
 })"""
 
 
+def too_small(page, selector, least):
+    page.wait_for_selector("html[data-ready]")  # the styles are there then
+    return page.evaluate(SMALL, [selector, least])
+
+
 def tab_to(page, words):
     """Tab until the element with these words has the focus; its ring must be seen."""
     for _ in range(STEPS):
@@ -103,18 +108,18 @@ def test_focus_stays_in_the_dialogue_of_the_bank(page):
 def test_what_is_touched_is_large(page, open_browser, receptionist, pay_at_clinic, service, slots, width):
     page.set_viewport_size({"width": width, "height": 800})
     find_times(page)
-    small = page.evaluate(SMALL, [".slot, .day", 48])
-    small += page.evaluate(SMALL, ["button, .btn, input:not([type=radio],[type=hidden])", 44])
+    small = too_small(page, ".slot, .day", 48)
+    small += too_small(page, "button, .btn, input:not([type=radio],[type=hidden])", 44)
     choose(page)
     # Text fields are tall; a checkbox is touched by its label.
-    small += page.evaluate(SMALL, ["button, .btn, input:not([type=checkbox],[type=hidden]), textarea", 44])
+    small += too_small(page, "button, .btn, input:not([type=checkbox],[type=hidden]), textarea", 44)
     page.goto("/")
-    small += page.evaluate(SMALL, ["button, .btn, .place, .reason", 44])
+    small += too_small(page, "button, .btn, .place, .reason", 44)
     desk = open_browser(receptionist, viewport={"width": width, "height": 800})
     book(slots[1], service)
     desk.goto(f"/desk/tanjong-pagar/?date={DAY}")
     expect(desk.locator(".ec-event[role=button]")).to_be_visible()
-    small += desk.evaluate(SMALL, ["button, .btn, input:not([type=hidden])", 44])
+    small += too_small(desk, "button, .btn, input:not([type=hidden])", 44)
     assert small == []
 
 

@@ -28,8 +28,9 @@ def courses(slots, service):
     matching.autofill(request_id=second.pk, by=None)
     cache.delete(job.KEY)
     yield first, second
-    Slot.objects.filter(booking=None).update(is_blocked=True)
-    SessionTicket.objects.filter(status="planned").update(status="cancelled", unplaced_reason="")
+    Slot.objects.filter(pk__in=[slot.pk for slot in slots], booking=None, hold=None).update(is_blocked=True)
+    mine = SessionTicket.objects.filter(request__in=(first, second), status="planned")
+    mine.update(status="cancelled", unplaced_reason="")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])

@@ -8,9 +8,10 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from scheduling import matching
+from clinic_booking.models import Event
+from scheduling import inventory, matching
 from scheduling.matching import job
-from scheduling.models import Booking, SessionTicket
+from scheduling.models import Booking, SessionTicket, Slot
 from tests import factories
 from tests.scheduling.test_matching import hard, make_request
 
@@ -64,6 +65,34 @@ def test_plan_all_is_one_job_with_progress(desk, clinic, slots, service):
     job.plan_backlog(**waiting.args)
     assert Booking.objects.count() == 2
     assert job.progress()["placed"] == 2
+
+
+@pytest.mark.parametrize("source", ["waitlist", "walk_in"])
+def test_who_waits_for_an_offer_or_in_the_queue_is_not_booked_unasked(desk, clinic, slots, service, source):
+    waiting = make_request(service, source=source)
+    assert waiting.patient.name not in desk.get(url(clinic)).content.decode()
+    matching.match_requests()
+    assert not Booking.objects.exists()
+
+
+def test_prepaid_session_that_waits_is_planned(clinic, slots, service):
+    make_request(service, source="waitlist", is_prepaid=True)
+    matching.match_requests()
+    assert Booking.objects.get().price_cents == 0
+
+
+def test_new_supply_is_used_for_what_has_no_time(clinic, practitioner, station, service):
+    factories.ScheduleTemplateFactory(clinic=clinic, practitioner=practitioner, station=station)
+    inventory.generate(days=1)
+    assert not ProcrastinateJob.objects.filter(task_name="match_requests").exists()
+    make_request(service)
+    Slot.objects.all().delete()
+    inventory.generate(days=7)
+    for event in Event.objects.filter(topic="supply.added"):
+        job.plan_with_new_supply(event)
+    [waiting] = ProcrastinateJob.objects.filter(task_name="match_requests")
+    job.plan_backlog(**waiting.args)
+    assert Booking.objects.count() == 1
 
 
 def test_strangers_find_no_page(client, clinic, patient, slots, service):

@@ -14,7 +14,7 @@ from scheduling.models import Booking, BookingRequest, Hold, SessionTicket, Slot
 from scheduling.queue import Freed
 from scheduling.waitlist import Wishes
 from tests import factories
-from tests.clock import advance, run_out
+from tests.clock import run_out
 from tests.factories import wait
 from tests.invariants import broken
 
@@ -152,7 +152,8 @@ def test_cancelled_visit_is_offered(booked, slots, service):
     cancel(booked)
     (offer,) = offers()
     assert (offer.entry, offer.hold.kind, offer.hold.starts_at) == (entry, "offer", slots[0].starts_at)
-    assert offer.hold.expires_at - offer.hold.locked_at == dt.timedelta(minutes=120)
+    made = offer.hold.locked_at.astimezone(offer.hold.clinic.zone)
+    assert offer.hold.expires_at - waitlist_offers.answer_by(made, 120) < dt.timedelta(seconds=1)
     assert status(entry) == "offered"
     slots[0].refresh_from_db()
     assert slots[0].hold == offer.hold
@@ -319,6 +320,26 @@ def test_offer_leaves_time_for_the_notice(clinic, practitioner, station, service
     assert dt.timedelta(minutes=59) < lasts <= dt.timedelta(minutes=60)
 
 
+@pytest.mark.parametrize(
+    ("made", "until"),
+    [
+        ("10:00", "1 12:00"),
+        ("19:00", "1 21:00"),
+        ("20:30", "2 09:30"),
+        ("23:00", "2 10:00"),
+        ("02:30", "1 10:00"),
+    ],
+)
+def test_nobody_has_to_answer_at_night(clinic, made, until):
+    now = dt.datetime.combine(dt.date(2026, 3, 1), dt.time.fromisoformat(made), clinic.zone)
+    assert f"{waitlist_offers.answer_by(now, 120):%-d %H:%M}" == until
+
+
+def test_answer_takes_days_of_the_week(clinic):
+    now = dt.datetime(2026, 3, 1, 12, tzinfo=clinic.zone)
+    assert f"{waitlist_offers.answer_by(now, 60 * 24):%-d %H:%M}" == "3 10:00"
+
+
 def test_no_offer_with_too_little_time_left(clinic, practitioner, station, service, receptionist):
     soon = timezone.now() + dt.timedelta(minutes=129)
     (slot,) = factories.make_slots(practitioner, station, soon, slots=1)
@@ -400,7 +421,7 @@ def test_declined_goes_to_the_next_and_not_back(offer):
 
 
 def test_run_out_goes_to_the_next(offer):
-    advance(offer.hold, seconds=2 * 60 * 60 + 1)
+    run_out(offer.hold)
     booking.expire_holds()
     deliver()
     offer.refresh_from_db()
@@ -411,7 +432,7 @@ def test_run_out_goes_to_the_next(offer):
 
 
 def test_run_out_offer_is_refused_before_the_sweeper_came(offer):
-    advance(offer.hold, seconds=2 * 60 * 60 + 1)
+    run_out(offer.hold)
     with pytest.raises(errors.OfferOver):
         accepted(offer)
     with pytest.raises(errors.OfferOver):

@@ -12,7 +12,7 @@ from scheduling import waitlist_offers
 from scheduling.models import Booking, BookingRequest, Clinic, Hold, Slot, WaitlistEntry
 from scheduling.queue import Freed
 from tests import factories
-from tests.clock import advance
+from tests.clock import run_out
 from tests.factories import wait
 
 pytestmark = pytest.mark.django_db
@@ -230,7 +230,7 @@ def test_declined_offer_keeps_the_place(me, offer):
 
 
 def test_run_out_offer_says_so_kindly(me, offer):
-    advance(offer.hold, seconds=2 * 60 * 60 + 1)
+    run_out(offer.hold)
     for answer in (
         me.get(f"/waitlist/offers/{offer.pk}/"),
         me.post(f"/waitlist/offers/{offer.pk}/acceptance/"),

@@ -9,13 +9,12 @@ from scheduling import booking, errors, waitlist, waitlist_offers
 from scheduling.models import Booking, Hold, Slot, WaitlistEntry, WaitlistOffer
 from scheduling.queue import Freed
 from tests import factories
-from tests.clock import advance
+from tests.clock import run_out
 from tests.factories import wait
 from tests.invariants import broken
 from tests.race import Rival, after, before, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
-HOURS = 60 * 60
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +94,7 @@ def accepting(offer, owner="browser"):
 
 def test_accepted_while_it_runs_out(offer, monkeypatch):
     """The sweeper comes just before the locks: the patient is told, and keeps the place."""
-    advance(offer.hold, seconds=2 * HOURS + 1)
+    run_out(offer.hold)
     before(monkeypatch, "scheduling.holds.lock_parts", lambda: Rival(booking.expire_holds).outcome())
     with pytest.raises(errors.OfferOver):
         accepting(offer)()
