@@ -1,4 +1,4 @@
-"""Verbs on bookings: confirm, check in, complete, no-show; `moves.py` and `placing.py` have the others.
+"""Verbs on bookings: confirm; `moves.py`, `placing.py`, `arrivals.py` and `walk_ins.py` have the others.
 
 All join the caller's transaction and take its first locks: see locks.py for the order.
 """
@@ -8,12 +8,13 @@ import uuid
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from clinic_booking.models import User
 from patients.models import Patient
 from scheduling import live
-from scheduling.equipment import free_of_bookings, lock_equipment, reserve_again
+from scheduling.arrivals import call, check_in, complete, no_show, start, undo_status
+from scheduling.equipment import lock_equipment, reserve_again
 from scheduling.errors import EquipmentTaken, HoldExpired, SessionGone, SlotTaken
 from scheduling.holds import (
     expire_holds,
@@ -29,28 +30,27 @@ from scheduling.locks import (
     as_stored,
     database_now,
     end_run_out,
-    end_session,
-    free_slots,
-    lock_bookings,
     lock_holds,
     lock_slots,
-    lock_slots_of_bookings,
     named_conflicts,
     new_reference,
-    require,
     tell,
 )
-from scheduling.models import Booking, BookingRequest, Hold, SessionTicket, Slot
+from scheduling.models import Booking, BookingRequest, Hold, Slot
 from scheduling.moves import Move, cancel_booking, cancel_bookings, move_booking, move_bookings
 from scheduling.parts import Part
 from scheduling.placing import Place, Placed, place_sessions
+from scheduling.walk_ins import add_walk_in, call_walk_in, leave_queue, start_walk_in
 
 __all__ = [
     "Move",
     "Part",
     "Place",
     "Placed",
+    "add_walk_in",
     "bookings_of",
+    "call",
+    "call_walk_in",
     "cancel_booking",
     "cancel_bookings",
     "check_in",
@@ -61,13 +61,17 @@ __all__ = [
     "hold_offer",
     "hold_slots",
     "hold_together",
+    "leave_queue",
     "move_booking",
     "move_bookings",
     "no_show",
     "place_sessions",
     "release_hold",
     "renew_hold",
+    "start",
+    "start_walk_in",
     "take_offer",
+    "undo_status",
 ]
 
 # By place and time, not by claim: a hold that ran out may have lost its slots, or may win them back.
@@ -235,63 +239,3 @@ def _check_claim(hold: Hold, slots: list[Slot], now: dt.datetime) -> None:
         end = slot.ends_at
     if end < hold.occupied_until:
         raise SlotTaken
-
-
-def check_in(*, booking_id: int, by: User) -> Booking:
-    """The patient is here. Joins the caller's transaction. Raises WrongState."""
-    return _advance(booking_id, by, Booking.Status.ARRIVED, "appointment.arrived", Booking.Status.BOOKED)
-
-
-def complete(*, booking_id: int, by: User) -> Booking:
-    """The service was delivered, so is the session. Joins the caller's transaction. Raises WrongState."""
-    booking = _advance(
-        booking_id,
-        by,
-        Booking.Status.FULFILLED,
-        "appointment.fulfilled",
-        Booking.Status.BOOKED,
-        Booking.Status.ARRIVED,
-    )
-    SessionTicket.objects.filter(pk=booking.session_id).update(status=SessionTicket.Status.COMPLETED)
-    return booking
-
-
-def no_show(*, booking_id: int, by: User) -> Booking:
-    """The patient did not come: frees what is left of the time. Joins the caller's transaction. Raises WrongState.
-
-    A session of a contract is used up or returned, as the contract says.
-    """
-    slots = lock_slots_of_bookings([booking_id])
-    booking = _advance(
-        booking_id, by, Booking.Status.NOSHOW, "appointment.noshow", Booking.Status.BOOKED, slots=slots
-    )
-    free_of_bookings([booking_id])
-    end_session(booking.session, booking.session.request.no_show)
-    free_slots(slots)
-    return booking
-
-
-def _advance(
-    booking_id: int,
-    by: User,
-    status: Booking.Status,
-    topic: str,
-    *allowed: str,
-    slots: list[Slot] | None = None,
-) -> Booking:
-    if slots is None:
-        slots = lock_slots_of_bookings([booking_id])
-    (booking,) = lock_bookings([booking_id], slots)
-    require(booking, *allowed)
-    booking.status, booking.version = status, booking.version + 1
-    booking.save(update_fields=["status", "version"])
-    _tell_calendars(booking, slots)
-    tell(topic, booking, by=by.pk)
-    return booking
-
-
-def _tell_calendars(booking: Booking, slots: list[Slot]) -> None:
-    """The claim is unchanged, so count the slots' versions up: open calendars then look at the booking again."""
-    Slot.objects.filter(pk__in=[s.pk for s in slots]).update(version=F("version") + 1)
-    day = booking.clinic.local_date(booking.starts_at)
-    live.announce((s.clinic_id, day, s.pk, s.version + 1, "booked", None) for s in slots)

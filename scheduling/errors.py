@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.errors import NamedError
@@ -78,7 +79,32 @@ class TooLate(BookingError):
 
 
 class WrongState(BookingError):
-    sentence = _("This visit cannot be changed like that any more.")
+    """May say more exactly what the visit is already."""
+
+    sentence: str | Promise = _("This visit cannot be changed like that any more.")
+    cancelled = _("This visit was cancelled.")
+    fulfilled = _("This visit is already done.")
+    noshow = _("It is already noted that the patient did not come to this visit.")
+    arrived = _("It is already noted that the patient is here.")
+    begun = _("This visit has already begun.")
+    left = _("This person has already left the queue.")
+
+    def __init__(self, sentence: str | Promise | None = None) -> None:
+        super().__init__()
+        if sentence:
+            self.sentence = sentence
+
+
+class NotToday(BookingError):
+    sentence = _("This visit is not today. Patients are checked in on the day of their visit.")
+
+
+class TooEarly(BookingError):
+    sentence = _("This visit has not begun yet, so it cannot be over.")
+
+
+class NobodyFree(BookingError):
+    sentence = _("Nobody has a free time for this today. It can be added only as an overbooking.")
 
 
 class ChangedMeanwhile(BookingError):

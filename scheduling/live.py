@@ -61,6 +61,11 @@ def announce(changes: Iterable[Change]) -> None:
         transaction.on_commit(lambda: _publisher.publish(messages))
 
 
+def nudge(clinic_id: int, day: dt.date) -> None:
+    """Something of the day changed that no slot shows: slot 0, which nobody knows, so that all look again."""
+    announce([(clinic_id, day, 0, time.time_ns() // 1_000_000, "changed", None)])
+
+
 @lru_cache
 def _client(url: str) -> redis.Redis:
     # One retry at once, for a pooled connection that a restart of Redis has cut; none after a timeout.

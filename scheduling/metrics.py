@@ -13,6 +13,8 @@ COUNTERS = {
     "appointment.moved": "appointments_moved",
     "appointment.cancelled": "appointments_cancelled",
     "appointment.arrived": "appointments_arrived",
+    "appointment.reverted": "appointments_reverted",
+    "walk_in.arrived": "walk_ins",
     "appointment.fulfilled": "appointments_fulfilled",
     "appointment.noshow": "appointments_noshow",
     "hold.expired": "holds_expired",

@@ -55,8 +55,10 @@ class Fit(NamedTuple):
         return Want.of(self.service, self.slots[0].clinic_id, self.starts_at, until)
 
 
-def place_sessions(*, places: Sequence[Place], by: User | None) -> Placed:
+def place_sessions(*, places: Sequence[Place], by: User | None, may_have_begun: bool = False) -> Placed:
     """Book each planned session at the time that begins with its slot; those that fit no more are `lost`.
+
+    `may_have_begun` allows the slot that is under way, for somebody who is here.
 
     Joins the caller's transaction and takes its first locks: all slots by pk, then equipment. Publishes
     `appointment.booked` for each, with `matched`: the e-mail comes with `request.matched`. Sessions of a closed request
@@ -78,7 +80,9 @@ def place_sessions(*, places: Sequence[Place], by: User | None) -> Placed:
         try:
             if place.session_id in {fit.session.pk for fit in fits}:
                 raise SessionGone
-            fit = _fit(found[place.session_id], place, number, by_part.get(number, []), now, taken)
+            fit = _fit(
+                found[place.session_id], place, number, by_part.get(number, []), now, taken, may_have_begun
+            )
         except BookingError as error:
             placed.lost.append((place.session_id, error))
         else:
@@ -91,14 +95,20 @@ def place_sessions(*, places: Sequence[Place], by: User | None) -> Placed:
 
 
 def _fit(
-    session: SessionTicket, place: Place, number: int, slots: list[Supply], now: dt.datetime, taken: set[int]
+    session: SessionTicket,
+    place: Place,
+    number: int,
+    slots: list[Supply],
+    now: dt.datetime,
+    taken: set[int],
+    may_have_begun: bool,
 ) -> Fit:
     service = session.request.service
     slots = sorted(slots, key=lambda s: s.starts_at)
     check_chain(slots, place.slot_id, number, service.occupied)
     if any(s.is_blocked for s in slots):
         raise SlotBlocked
-    if slots[0].starts_at <= now:
+    if (slots[0].ends_at if may_have_begun else slots[0].starts_at) <= now:
         raise SlotPast
     if any(s.booking_id or s.id in taken or (s.held_until and s.held_until > now) for s in slots):
         raise SlotTaken

@@ -1,5 +1,6 @@
 """Time passes in the database, whose clock decides."""
 
+import datetime as dt
 import math
 
 from django.db import connection, transaction
@@ -30,3 +31,9 @@ def advance(hold: Hold, *, seconds: int) -> None:
             f"UPDATE scheduling_equipmentreservation SET held_until = held_until - {passed} WHERE hold_id = %s",
             [hold.pk],
         )
+
+
+def on_the_day(monkeypatch, instant: dt.datetime) -> None:
+    """For the verbs of the day of a visit it is this instant, in every thread: they refuse what is too early."""
+    for module in ("arrivals", "walk_ins"):
+        monkeypatch.setattr(f"scheduling.{module}.database_now", lambda: instant)

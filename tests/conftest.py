@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import chromium, factories
+from tests import chromium, clock, factories
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +58,9 @@ def service(practitioner):
 def slots(practitioner, station, service):
     """Six free slots of 20 minutes tomorrow from nine, all of one practitioner who offers `service`."""
     return factories.make_slots(practitioner, station, factories.tomorrow_at(9))
+
+
+@pytest.fixture
+def day_of_visit(monkeypatch):
+    """For check-in, complete and no-show it is tomorrow at one, after all of `slots`."""
+    clock.on_the_day(monkeypatch, factories.tomorrow_at(13))

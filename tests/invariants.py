@@ -80,8 +80,11 @@ BROKEN = {
         GROUP BY b.id HAVING count(*) FILTER (WHERE e.topic LIKE 'appointment.%') <> b.version
             OR count(*) FILTER (WHERE e.topic = 'appointment.booked') <> 1
             OR count(*) FILTER (WHERE e.topic = 'appointment.cancelled') <> (b.status = 'cancelled')::int
-            OR count(*) FILTER (WHERE e.topic = 'appointment.noshow') <> (b.status = 'noshow')::int
-            OR count(*) FILTER (WHERE e.topic = 'appointment.fulfilled') <> (b.status = 'fulfilled')::int""",
+            OR count(*) FILTER (WHERE e.topic = 'appointment.noshow') - count(*) FILTER (
+                WHERE e.topic = 'appointment.reverted' AND e.data->>'was' = 'noshow') <> (b.status = 'noshow')::int
+            OR count(*) FILTER (WHERE e.topic = 'appointment.fulfilled') - count(*) FILTER (
+                WHERE e.topic = 'appointment.reverted' AND e.data->>'was' = 'fulfilled')
+                <> (b.status = 'fulfilled')::int""",
     "a hold that ran out is told once, no other ever": """
         SELECT h.id FROM scheduling_hold h
         LEFT JOIN clinic_booking_event e ON e.subject = 'hold:' || h.id AND e.topic = 'hold.expired'

@@ -17,6 +17,7 @@ MAY_LOCK = {
         f"scheduling/{name}.py"
         for name in ("locks", "equipment", "parts", "holds", "placing", "inventory", "changes")
     ),
+    *(f"scheduling/{name}.py" for name in ("arrivals", "walk_ins")),
     *(f"scheduling/{name}.py" for name in ("waitlist", "waitlist_offers")),
     "billing/locks.py",
     "billing/bills.py",

@@ -16,6 +16,7 @@ from scheduling.demand import PatternSpec, Policies, Unmeetable
 from scheduling.models import Booking, BookingRequest, SessionTicket
 from tests import factories
 from tests.billing.courses import WEEKLY, make_draft, make_mornings
+from tests.clock import on_the_day
 
 pytestmark = pytest.mark.django_db
 
@@ -224,8 +225,13 @@ def test_bill_of_a_session_says_which(confirmed):
 # -- Policies ------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def long_after(monkeypatch):
+    on_the_day(monkeypatch, timezone.now() + dt.timedelta(400))
+
+
 @pytest.mark.parametrize(("policy", "becomes"), [("return", "planned"), ("forfeit", "forfeited")])
-def test_no_show_follows_the_contract(draft, receptionist, policy, becomes):
+def test_no_show_follows_the_contract(draft, receptionist, policy, becomes, long_after):
     Contract.objects.filter(pk=draft.pk).update(no_show=policy)
     contract = contracts.confirm_contract(reference=draft.reference, by=receptionist)
     visit = booked(contract).first()
@@ -331,7 +337,7 @@ def test_draft_can_be_thrown_away_but_not_confirmed_then(draft, receptionist):
     assert not BookingRequest.objects.exists()
 
 
-def test_contract_is_completed_with_its_last_session(confirmed, receptionist):
+def test_contract_is_completed_with_its_last_session(confirmed, receptionist, long_after):
     visits = list(booked(confirmed))
     for visit in visits[:5]:
         booking.complete(booking_id=visit.pk, by=receptionist)

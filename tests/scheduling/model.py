@@ -34,6 +34,7 @@ class Claim:
     has_run_out: bool = False
     renewals: int = 0
     version: int = 1
+    steps: list[str] = dataclasses.field(default_factory=list)  # of a booking: its day so far
 
     @property
     def is_live(self) -> bool:

@@ -366,7 +366,7 @@ def test_move_with_an_old_version_is_refused(slots, service, patient):
         act(booking.move_booking, made, slot_id=slots[4].pk, by=None, version=1)
 
 
-def test_day_is_followed_to_its_end(slots, service, patient, receptionist):
+def test_day_is_followed_to_its_end(slots, service, patient, receptionist, day_of_visit):
     made = confirm(hold(slots[0], service), patient)
     before = Slot.objects.get(pk=slots[0].pk).version
     assert act(booking.check_in, made, by=receptionist).status == "arrived"
@@ -375,7 +375,7 @@ def test_day_is_followed_to_its_end(slots, service, patient, receptionist):
     assert SessionTicket.objects.get().status == "completed"
 
 
-def test_no_show_frees_the_time_and_forfeits(slots, service, patient, receptionist):
+def test_no_show_frees_the_time_and_forfeits(slots, service, patient, receptionist, day_of_visit):
     made = confirm(hold(slots[0], service), patient)
     act(booking.no_show, made, by=receptionist)
     assert SessionTicket.objects.get().status == "forfeited"

@@ -13,7 +13,10 @@ from tests.clock import run_out
 
 pytestmark = pytest.mark.django_db
 
-ORDER = [f"scheduling_{table}" for table in ("slot", "equipment", "hold", "booking", "sessionticket")]
+ORDER = [
+    f"scheduling_{table}"
+    for table in ("slot", "equipment", "hold", "booking", "sessionticket", "visitticket", "walkin")
+]
 ALIASES = {"s": "scheduling_slot", "t": "scheduling_sessionticket"}
 LOCK = re.compile(r"\bFOR (?:NO KEY )?UPDATE\b")
 LOCKED = re.compile(r'UPDATE OF "?(\w+)|FROM "(\w+)"')
@@ -172,10 +175,44 @@ def test_offer_and_its_acceptance(slots, patient, service):
     assert check(statements) == ["scheduling_slot", "scheduling_hold", "scheduling_hold"]
 
 
-@pytest.mark.parametrize("verb", [booking.check_in, booking.complete, booking.no_show])
-def test_the_day(made, receptionist, verb):
+@pytest.mark.parametrize(
+    ("verb", "then"),
+    [
+        (booking.check_in, ["scheduling_visitticket"]),
+        (booking.call, ["scheduling_visitticket"]),
+        (booking.start, ["scheduling_visitticket"]),
+        (booking.complete, []),
+        (booking.no_show, []),
+    ],
+)
+def test_the_day(made, receptionist, day_of_visit, verb, then):
     (statements,) = transactions(joined(verb, booking_id=made.pk, by=receptionist))
-    assert check(statements) == ["scheduling_slot", "scheduling_booking"]
+    assert check(statements) == ["scheduling_slot", "scheduling_booking", *then]
+    (statements,) = transactions(joined(booking.undo_status, booking_id=made.pk, by=receptionist))
+    assert check(statements)[:2] == ["scheduling_slot", "scheduling_booking"]
+
+
+def test_no_show_that_came_after_all(hold, patient, receptionist, day_of_visit, laser):
+    held = hold(0, "first", laser)
+    with transaction.atomic():
+        made = booking.confirm_hold(hold_id=held.pk, patient=patient)
+        booking.no_show(booking_id=made.pk, by=receptionist)
+    run_out(hold(0, "lapsed"))
+    (statements,) = transactions(joined(booking.undo_status, booking_id=made.pk, by=receptionist))
+    assert check(statements) == ORDER[:4]
+
+
+def test_walk_in(slots, service, patient, clinic, receptionist, day_of_visit):
+    with transaction.atomic():
+        walk_in = booking.add_walk_in(clinic=clinic, patient=patient, service=service, by=receptionist)
+    made = factories.make_slots(slots[0].practitioner, slots[0].station, factories.tomorrow_at(13), slots=1)
+    assert walk_in.visit.number == 1
+    found = transactions(lambda: booking.start_walk_in(walk_in_id=walk_in.pk, by=receptionist))
+    assert [check(statements) for statements in found] == [
+        ["scheduling_slot", "scheduling_sessionticket", "scheduling_sessionticket", "scheduling_walkin"]
+    ]
+    made[0].refresh_from_db()
+    assert made[0].status == "booked"
 
 
 def test_cancellation(made):

@@ -81,7 +81,7 @@ def test_device_moves_with_the_booking(slots, practitioner, clinic, patient):
     assert not broken()
 
 
-def test_cancelling_is_for_all_or_none(two, receptionist):
+def test_cancelling_is_for_all_or_none(two, receptionist, day_of_visit):
     with transaction.atomic():
         booking.complete(booking_id=two[1].pk, by=receptionist)
     with pytest.raises(errors.WrongState), transaction.atomic():

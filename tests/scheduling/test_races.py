@@ -295,7 +295,7 @@ def test_cancellation_against_move(slots, service, receptionist, first):
     assert claims()[0] is None
 
 
-def test_cancellation_against_check_in(slots, service, receptionist):
+def test_cancellation_against_check_in(slots, service, receptionist, day_of_visit):
     made = booked(slots[0], service, "a")
     cancelled, arrived = together(
         doing(booking.cancel_booking, made, by=receptionist, reason="desk"),
@@ -307,7 +307,7 @@ def test_cancellation_against_check_in(slots, service, receptionist):
     assert claims()[0] is None
 
 
-def test_check_in_happens_once(slots, service, receptionist):
+def test_check_in_happens_once(slots, service, receptionist, day_of_visit):
     made = booked(slots[0], service, "a")
     outcomes = together(*[doing(booking.check_in, made, by=receptionist)] * 4)
     assert kinds(outcomes) == {Booking: 1, errors.WrongState: 3}

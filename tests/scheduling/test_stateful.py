@@ -19,6 +19,13 @@ mostly_not = st.sampled_from([False, False, False, True])
 owners = st.sampled_from(sorted(OWNERS))
 services = st.sampled_from(sorted(OCCUPIES))
 patients = st.integers(0, 2)
+VERBS = {
+    "arrived": booking.check_in,
+    "called": booking.call,
+    "started": booking.start,
+    "fulfilled": booking.complete,
+    "noshow": booking.no_show,
+}
 
 
 class ClinicDay(ModelOfDay):
@@ -178,18 +185,57 @@ class ClinicDay(ModelOfDay):
         self.look()
 
     @precondition(lambda self: self.bookings)
-    @rule(n=numbers, what=st.sampled_from(["cancelled", "arrived", "fulfilled", "noshow"]))
-    def change(self, n: int, what: str) -> None:
+    @rule(n=numbers, what=st.sampled_from([*VERBS, "cancelled"]), is_stale=mostly_not)
+    def change(self, n: int, what: str, is_stale: bool) -> None:
         made = self.recent(self.bookings, n)
-        allowed = {"booked", "arrived"} if what in ("cancelled", "fulfilled") else {"booked"}
-        verbs = {"arrived": booking.check_in, "fulfilled": booking.complete, "noshow": booking.no_show}
         arguments = {"booking_id": made.pk, "by": self.world.staff}
         if what == "cancelled":
-            verb = in_transaction(booking.cancel_booking, **arguments, reason="desk")
+            verb, is_stale = in_transaction(booking.cancel_booking, **arguments, reason="desk"), False
         else:
-            verb = in_transaction(verbs[what], **arguments)
-        if self.expect(None if made.status in allowed else errors.WrongState, verb):
-            made.status, made.version = what, made.version + 1
+            verb = in_transaction(VERBS[what], **arguments, version=made.version - is_stale)
+        refusal: type[Exception] | None = errors.ChangedMeanwhile if is_stale else None
+        if not is_stale and not self.may(made, what):
+            refusal = errors.WrongState
+        if self.expect(refusal, verb):
+            if what in ("called", "started") and "arrived" not in made.steps:
+                made.steps.append("arrived")
+                made.version += 1
+            # A recall is no further step, and what is over keeps the steps that led there.
+            made.steps = [step for step in made.steps if step != what] + [what]
+            made.status = what if what in ("cancelled", "fulfilled", "noshow") else "arrived"
+            made.version += 1
+        self.look()
+
+    def may(self, made: Claim, what: str) -> bool:
+        if made.status == "booked":
+            return True
+        return made.status == "arrived" and (
+            what in ("cancelled", "fulfilled")
+            or (what in ("called", "started") and "started" not in made.steps)
+        )
+
+    @precondition(lambda self: self.bookings)
+    @rule(n=numbers, is_stale=mostly_not)
+    def undo(self, n: int, is_stale: bool) -> None:
+        made = self.recent(self.bookings, n)
+        refusal: type[Exception] | None = None
+        if is_stale:
+            refusal = errors.ChangedMeanwhile
+        elif made.status in ("booked", "cancelled"):
+            refusal = errors.WrongState
+        elif made.status == "noshow":
+            gone = not set(made.at) <= self.stored.keys()
+            refusal = errors.SlotGone if gone else self.refusal(made.at)
+            if not refusal and self.is_busy(made.patient or 0, made.at[0][1], made.service):
+                refusal = errors.PatientBusy
+        version = made.version - is_stale
+        undo = in_transaction(booking.undo_status, booking_id=made.pk, by=self.world.staff, version=version)
+        if self.expect(refusal, undo):
+            if made.status == "noshow":
+                self.inherit(made.at)
+            made.steps.pop()
+            made.status = "arrived" if "arrived" in made.steps else "booked"
+            made.version += 1
         self.look()
 
     @rule(n=numbers, length=st.integers(1, 2))
@@ -266,7 +312,7 @@ class ClinicDay(ModelOfDay):
 
 @pytest.mark.django_db
 @pytest.mark.timeout(300)
-def test_any_order_of_verbs_keeps_every_promise(monkeypatch):
+def test_any_order_of_verbs_keeps_every_promise(monkeypatch, day_of_visit):
     announced: list[tuple[Any, ...]] = []
     monkeypatch.setattr(live, "announce", announced.extend)
     monkeypatch.setattr(inventory, "public_holidays", lambda *_: set())  # whatever day the test runs on

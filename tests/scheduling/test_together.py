@@ -199,7 +199,9 @@ def test_late_cancel_follows_the_contract(slots, service, patient, session, poli
 
 
 @pytest.mark.parametrize(("policy", "status"), [("forfeit", "forfeited"), ("return", "planned")])
-def test_no_show_follows_the_contract(slots, service, patient, session, policy, status, receptionist):
+def test_no_show_follows_the_contract(
+    slots, service, patient, session, policy, status, receptionist, day_of_visit
+):
     type(session.request).objects.update(no_show=policy)
     made = confirm(
         booking.hold_slots(

@@ -30,6 +30,7 @@ acts = st.one_of(
     st.tuples(st.just("move"), st.lists(st.tuples(number, number), min_size=1, max_size=3)),
     st.tuples(st.just("cancel"), st.lists(number, min_size=1, max_size=3)),
     st.tuples(st.just("no_show"), number),
+    st.tuples(st.just("undo"), number),
 )
 
 
@@ -134,6 +135,10 @@ class Desk:
         with transaction.atomic():
             booking.no_show(booking_id=self.nth(Booking.objects.all(), n).pk, by=self.staff)
 
+    def undo(self, n):
+        with transaction.atomic():
+            booking.undo_status(booking_id=self.nth(Booking.objects.all(), n).pk, by=self.staff)
+
     def nth(self, rows, n):
         found = list(rows.order_by("pk"))
         if not found:
@@ -143,7 +148,7 @@ class Desk:
 
 @pytest.mark.django_db
 @pytest.mark.timeout(240)
-def test_whatever_is_done_to_several_keeps_every_promise():
+def test_whatever_is_done_to_several_keeps_every_promise(day_of_visit):
     desk = Desk()
 
     @settings(max_examples=50, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))

@@ -14,7 +14,7 @@ from scheduling.models import Booking, BookingRequest, Hold, SessionTicket, Slot
 from scheduling.queue import Freed
 from scheduling.waitlist import Wishes
 from tests import factories
-from tests.clock import run_out
+from tests.clock import on_the_day, run_out
 from tests.factories import wait
 from tests.invariants import broken
 
@@ -239,7 +239,8 @@ def test_time_before_a_move_is_offered(booked, slots, service):
     assert (offer.entry, offer.hold.starts_at) == (entry, slots[0].starts_at)
 
 
-def test_no_show_gives_the_time_on(booked, slots, service, receptionist):
+def test_no_show_gives_the_time_on(booked, slots, service, receptionist, monkeypatch):
+    on_the_day(monkeypatch, booked.starts_at)
     only(slots, slots[:1])
     entry = wait(service)
     with transaction.atomic():
