@@ -1,6 +1,6 @@
 from django.urls import path
 
-from scheduling import desk_work
+from scheduling import desk_report, desk_work
 
 urlpatterns = [
     path("work/", desk_work.index, name="desk_work"),
@@ -12,4 +12,6 @@ urlpatterns = [
     path("work/contacts/<int:pk>/", desk_work.contact, name="work_contact"),
     path("work/contacts/<int:pk>/apart/<int:other>/", desk_work.apart, name="work_contact_apart"),
     path("work/contacts/<int:pk>/no-email/", desk_work.no_email, name="work_contact_no_email"),
+    path("report/", desk_report.index, name="desk_report"),
+    path("report.csv", desk_report.download, name="desk_report_csv"),
 ]

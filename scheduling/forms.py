@@ -15,6 +15,8 @@ from scheduling.models import Clinic, Service
 
 MAX_ID = 2**63 - 1
 MAX_DATASET_DAYS = 31
+REPORT_WEEKS = 12
+MAX_REPORT_DAYS = 371
 
 
 class BadField(NamedError):
@@ -104,6 +106,28 @@ class SpanForm(forms.Form):
                 _("Ask for 1 to %(days)s days, in order."), params={"days": MAX_DATASET_DAYS}
             )
         return self.cleaned_data
+
+
+class PeriodForm(forms.Form):
+    """`from` and `to`, both included; without them the last twelve weeks, from a Monday."""
+
+    to = IsoDateField(required=False)
+
+    def __init__(self, *args: Any, today: dt.date, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["from"] = IsoDateField(required=False)
+        self.today = today
+
+    def clean(self) -> dict[str, Any]:
+        if self.errors:
+            return self.cleaned_data
+        last = self.cleaned_data["to"] or self.today
+        first = self.cleaned_data["from"] or last - dt.timedelta(last.weekday() + 7 * (REPORT_WEEKS - 1))
+        if not 0 <= (last - first).days < MAX_REPORT_DAYS:
+            raise ValidationError(
+                _("Ask for 1 to %(days)s days, in order."), params={"days": MAX_REPORT_DAYS}
+            )
+        return {"from": first, "to": last}
 
 
 class VisitorForm(forms.Form):

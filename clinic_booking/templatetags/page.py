@@ -45,6 +45,12 @@ def money(cents: int) -> str:
 
 
 @register.filter
+def percent(part: float | None) -> str:
+    """0.413 -> "41 %", which does not wrap; a dash where nothing is known."""
+    return "–" if part is None else f"{part * 100:.0f}\u00a0%"
+
+
+@register.filter
 def phone(number: str) -> str:
     """+6561234567 -> +65 6123 4567"""
     try:
