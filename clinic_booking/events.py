@@ -31,6 +31,14 @@ def subscribe(*topics: str) -> Callable[[Handler], Handler]:
     return register
 
 
+class NotYet(Exception):
+    """Raised by a handler that has to wait: the event is delivered to it again after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 class News(NamedTuple):
     """One event to be. `data` holds ids and codes, never names or contacts: the stream may leave the system."""
 
@@ -76,6 +84,13 @@ def _write_jobs(wanted: Iterable[dict[str, JSONValue]]) -> None:
 
     if jobs := list(wanted):
         JobDeferrer(_of_this_transaction, deliver.configure().job).batch_defer(*jobs)
+
+
+def deliver_later(event_id: int, subscriber: str, seconds: float) -> None:
+    from clinic_booking.jobs import deliver
+
+    later = deliver.configure(queue="later", schedule_in={"milliseconds": round(seconds * 1000) + 1})
+    JobDeferrer(_of_this_transaction, later.job).defer(event_id=event_id, subscriber=subscriber)
 
 
 def handler(topic: str, name: str) -> Handler | None:

@@ -22,7 +22,10 @@ def deliver(event_id: int, subscriber: str) -> None:
     if handle is None:
         logger.warning("subscriber is gone", extra={"subscriber": subscriber, "event": event_id})
         return
-    handle(event)
+    try:
+        handle(event)
+    except events.NotYet as wait:
+        events.deliver_later(event_id, subscriber, wait.seconds)
 
 
 @app.periodic(cron="* * * * *")

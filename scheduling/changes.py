@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from clinic_booking.errors import NamedError
 from clinic_booking.events import publish
 from clinic_booking.models import User
-from scheduling import edits, replan
+from scheduling import edits, live, replan
 from scheduling.availability import SlotSpec
 from scheduling.edits import Scope
 from scheduling.errors import BookingError
@@ -296,6 +296,9 @@ def _apply(plan_id: int, by: User, *, ask_open: bool) -> ChangePlan:
     _note_figures(plan, trial.report)
     _end(plan, Status.APPLIED, by)
     _tell(plan, proposals, ask_open=ask_open)
+    for clinic in trial.scope.clinics:
+        for date in trial.scope.dates:
+            live.nudge(clinic.pk, date)
     return plan
 
 

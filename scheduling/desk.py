@@ -13,13 +13,21 @@ from clinic_booking.context import Request
 from clinic_booking.models import User
 from scheduling import calendar
 from scheduling.forms import BadField, DayForm, SpanForm
-from scheduling.models import Booking, Clinic
+from scheduling.models import Booking, Clinic, Membership
 
 
 def clinics_of(user: User) -> QuerySet[Clinic]:
     if user.is_superuser:
         return Clinic.objects.all()
     return Clinic.objects.filter(memberships__user=user)
+
+
+def acts_at(user: User) -> QuerySet[Clinic]:
+    """Where the user runs the desk: doctors only look."""
+    if user.is_superuser:
+        return Clinic.objects.all()
+    desk = [Membership.Role.RECEPTIONIST, Membership.Role.MANAGER]
+    return Clinic.objects.filter(memberships__user=user, memberships__role__in=desk)
 
 
 @never_cache

@@ -60,6 +60,10 @@ class Scope:
     def days(self) -> int:
         return max(0, (self.last - self.first).days + 1)
 
+    @property
+    def dates(self) -> list[dt.date]:
+        return [self.first + dt.timedelta(n) for n in range(self.days)]
+
     def concerns(self, practitioner_id: int, clinic_id: int) -> bool:
         return (self.practitioners is None or practitioner_id in self.practitioners) and clinic_id in {
             clinic.pk for clinic in self.clinics

@@ -6,7 +6,7 @@ All join the caller's transaction and take its first locks: the slots, then equi
 import datetime as dt
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import F
 
@@ -134,8 +134,18 @@ def move_booking(
     return move_bookings(moves=moves, by=by, patient_asks=patient_asks)[0]
 
 
-def move_bookings(*, moves: Sequence[Move], by: User | None, patient_asks: bool = False) -> list[Booking]:
+def move_bookings(
+    *,
+    moves: Sequence[Move],
+    by: User | None,
+    patient_asks: bool = False,
+    act: str = "",
+    back: bool = False,
+) -> list[Booking]:
     """Move each to the time that begins with its slot: all or none, also where they take each other's times.
+
+    `act` is the key of an act of the desk: patients are told a little later, for it may be undone. `back` undoes one:
+    the old time may have begun meanwhile.
 
     Joins the caller's transaction. Returns the bookings in the order of the moves. An error names its move as `part`.
     Raises SlotGone, NotOffered, SlotPast, SlotBlocked, SlotTaken, EquipmentTaken, PatientBusy, TooLate, WrongState,
@@ -161,11 +171,15 @@ def move_bookings(*, moves: Sequence[Move], by: User | None, patient_asks: bool 
         with naming(number):
             booking = bookings[move.booking_id]
             _check(booking, move, now, patient_asks=patient_asks)
-            targets.append(_target(booking, firsts[move.slot_id], locked, now, bookings))
+            first = firsts[move.slot_id]
+            targets.append(_target(booking, first, locked, now, bookings, is_back=back))
     if clash := [pk for pk, n in Counter(s.pk for t in targets for s in t.slots).items() if n > 1]:
         number = next(n for n, t in reversed(list(enumerate(targets))) if clash[0] in {s.pk for s in t.slots})
         raise at(number, SlotTaken())
-    _write(targets, locked, equipment, by)
+    said: dict[str, Any] = acted(by)
+    if act:
+        said |= {"act": act, "moved": asked["bookings"]}
+    _write(targets, locked, equipment, said)
     return [target.booking for target in targets]
 
 
@@ -184,7 +198,13 @@ def _check(booking: Booking, move: Move, now: dt.datetime, *, patient_asks: bool
 
 
 def _target(
-    booking: Booking, first: Slot, locked: list[Slot], now: dt.datetime, moving: Collection[int]
+    booking: Booking,
+    first: Slot,
+    locked: list[Slot],
+    now: dt.datetime,
+    moving: Collection[int],
+    *,
+    is_back: bool,
 ) -> Target:
     service = booking.service
     length = booking.ends_at - booking.starts_at
@@ -203,7 +223,7 @@ def _target(
     offers = service.practitioners.filter(pk=first.practitioner_id).exists()
     if end < until or not offers or first.station.kind != service.station_kind:
         raise NotOffered
-    if first.starts_at <= now:
+    if first.starts_at <= now and not is_back:
         raise SlotPast
     if any(s.is_blocked for s in slots):
         raise SlotBlocked
@@ -218,7 +238,7 @@ def _target(
     return Target(booking, slots, Want.of(service, first.clinic_id, first.starts_at, until))
 
 
-def _write(targets: list[Target], locked: list[Slot], equipment: Locked, by: User | None) -> None:
+def _write(targets: list[Target], locked: list[Slot], equipment: Locked, said: dict[str, Any]) -> None:
     moving = {target.booking.pk for target in targets}
     wanted = {slot.pk for target in targets for slot in target.slots}
     _step_aside(targets)
@@ -226,13 +246,15 @@ def _write(targets: list[Target], locked: list[Slot], equipment: Locked, by: Use
         before = {
             "from": target.booking.starts_at.isoformat(),
             "from_practitioner": target.booking.practitioner_id,
+            "from_station": target.booking.station_id,
+            "from_clinic": target.booking.clinic_id,
         }
         with naming(number):
             _place(target)
         Slot.objects.filter(pk__in=[s.pk for s in target.slots]).update(
             booking=target.booking, hold=None, held_until=None
         )
-        tell("appointment.moved", target.booking, **before, **acted(by))
+        tell("appointment.moved", target.booking, **before, **said)
     free_slots(s for s in locked if s.booking_id in moving and s.pk not in wanted)
     for target in targets:
         _announce(target)

@@ -20,7 +20,7 @@ from clinic_booking.events import subscribe
 from clinic_booking.models import Event, Notification
 from clinic_booking.templatetags.page import local_date, local_time
 from patients.models import Patient
-from scheduling import ics
+from scheduling import desk_news, ics
 from scheduling.booking import bookings_of
 from scheduling.links import booking_url, new_time_url
 from scheduling.models import Booking, ChangeProposal, Hold
@@ -48,6 +48,10 @@ def mail_about_visit(event: Event) -> None:
         return
     if kind == "moved" and (proposal := _replanned(event)):
         return mail_new_time(event, booking, proposal)
+    if kind == "moved" and event.data.get("act") and not desk_news.is_due(event, booking):
+        return
+    if kind == "cancelled":
+        desk_news.as_last_told(booking)
     when = _when(booking)
     mail(
         event=event,

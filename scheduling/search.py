@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from scheduling.models import Clinic, Service
+from scheduling.models import Booking, Clinic, Service
 
 # Each rule on what can be booked is one predicate, of which searches are made. `explain.py` asks the same ones apart.
 AHEAD = "s.starts_at > clock_timestamp()"
@@ -170,3 +170,45 @@ def free_starts(
         WHERE bookable ORDER BY starts_at, starts.id
     """
     return [Start._make(row) for row in _rows(select, service, clinics, first, until)]
+
+
+# For visits that leave their times for others: what they have now counts as free, their patient must not be elsewhere.
+# A visit keeps its length, whatever became of the service since.
+LEAVING = (
+    (FREE, "(booking_id IS NULL OR booking_id = ANY(%(leaving)s)) AND NOT is_blocked AND NOT held"),
+    (
+        "make_interval(mins => duration_minutes + buffer_minutes) AS occupied",
+        "%(occupied)s::interval AS occupied",
+    ),
+    ("r.equipment_id = e.id", "r.equipment_id = e.id AND (r.booking_id = ANY(%(leaving)s)) IS NOT TRUE"),
+)
+ELSEWHERE = """EXISTS (SELECT FROM scheduling_booking b WHERE b.patient_id = %(patient)s
+    AND b.status NOT IN ('cancelled', 'noshow') AND NOT b.id = ANY(%(leaving)s)
+    AND b.starts_at < starts.starts_at + %(length)s AND b.ends_at > starts.starts_at)"""
+
+
+def new_starts(
+    *, booking: Booking, clinics: Iterable[int], first: dt.datetime, until: dt.datetime
+) -> list[Start]:
+    """Where the booking can be moved to in a period, in order of time; its own place is among them."""
+    length = booking.ends_at - booking.starts_at
+    select = f"""
+        SELECT starts.id, starts_at, practitioner_id, station_id, clinic_id FROM starts
+        WHERE bookable AND NOT {ELSEWHERE} ORDER BY starts_at, starts.id
+    """  # noqa: S608
+    starts = STARTS if booking.service.equipment_kinds else STARTS_WITHOUT_EQUIPMENT
+    for usual, leaving in LEAVING:
+        starts = starts.replace(usual, leaving)
+    params: dict[str, Any] = {
+        "service": booking.service_id,
+        "clinics": list(clinics),
+        "first": first,
+        "until": until,
+        "occupied": length + dt.timedelta(minutes=booking.service.buffer_minutes),
+        "length": length,
+        "patient": booking.patient_id,
+        "leaving": [booking.pk],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(starts + select, params)
+        return [Start._make(row) for row in cursor.fetchall()]

@@ -38,6 +38,7 @@ urlpatterns = [
     path("me/courses/<int:request_id>/planning/", courses.planning, name="course_planning"),
     path("privacy/", privacy, name="privacy"),
     path("help/", about, name="help"),
+    path("", include("scheduling.desk_moves_urls")),
     path("desk/", desk.home, name="desk_home"),
     path("desk/<slug:clinic>/", desk.day, name="desk"),
     path("desk/<slug:clinic>/dataset.json", desk.dataset, name="desk_dataset"),

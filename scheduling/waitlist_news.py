@@ -5,6 +5,7 @@ import datetime as dt
 
 from clinic_booking.events import subscribe
 from clinic_booking.models import Event
+from scheduling.desk_news import WAITLIST_WAIT, wait
 from scheduling.errors import AlreadyWaiting, NotWaiting
 from scheduling.models import Booking, Clinic, Hold, SessionTicket, Slot, WaitlistEntry, WaitlistOffer
 from scheduling.queue import Freed
@@ -21,6 +22,7 @@ def offer_time_of_visit(event: Event) -> None:
 
 @subscribe("appointment.moved")
 def offer_time_before_move(event: Event) -> None:
+    wait(event, WAITLIST_WAIT)
     booking = _booking(event)
     length = Freed.of_booking(booking).until - booking.starts_at
     first = dt.datetime.fromisoformat(event.data["from"])
