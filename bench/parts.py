@@ -214,14 +214,14 @@ def _read_rows() -> dict[str, float]:
         "until": until,
         "occupied": service.occupied,
     }
-    grid = {"clinic": clinic.pk, "zone": clinic.time_zone, "from": day.isoformat(), "first": first}
+    grid = {"clinics": [clinic.pk], "from": day.isoformat(), "first": [first], "practitioner": None}
     grid["midnight"] = dt.datetime.combine(day, dt.time())
-    week = {"until": clinic.day_bounds(day, 7)[1], "days": 7}
+    week = {"until": [clinic.day_bounds(day, 7)[1]], "days": 7}
     book = f"{reverse('book')}?service={service.slug}&clinic={clinic.slug}&date={day}"
     dataset = f"/desk/{clinic.slug}/dataset.json?from={day}&to="
     rows = {
         "search, one service, one day": (STARTS + "SELECT * FROM starts", search, load.get(book)),
-        "calendar day": (DATASET, grid | {"until": until, "days": 1}, load.get(f"{dataset}{day}", staff)),
+        "calendar day": (DATASET, grid | {"until": [until], "days": 1}, load.get(f"{dataset}{day}", staff)),
         "calendar week": (DATASET, grid | week, load.get(f"{dataset}{day + dt.timedelta(days=6)}", staff)),
     }
     count, found = f"{Slot.objects.count():,}", {}

@@ -3,15 +3,17 @@
 import datetime as dt
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from scheduling import calendar
+from scheduling.desk_filters import VIEWS, DeskForm
 from scheduling.forms import BadField, DayForm, SpanForm
 from scheduling.models import Booking, Clinic, Membership
 
@@ -43,25 +45,31 @@ def home(request: Request) -> HttpResponse:
 @login_required
 @require_safe
 def day(request: Request, clinic: str) -> HttpResponse:
-    mine = list(clinics_of(_user(request)))
+    mine = list(clinics_of(_user(request)).filter(Q(is_active=True) | Q(slug=clinic)))
     here = _pick(mine, clinic)
-    form = DayForm(request.GET)
-    if not form.is_valid():
-        raise BadField(form)
+    asked = DayForm(request.GET)
+    if not asked.is_valid():
+        raise BadField(asked)
     today = here.today()
-    shown = form.cleaned_data["date"] or today
+    shown = asked.cleaned_data["date"] or today
+    filters = DeskForm(request.GET, clinic=here, day=shown)
+    filters.is_valid()  # what it does not know is left out
+    view = filters.cleaned_data.get("view")
     context = {
         "nav": "desk",
         "clinic": here,
         "clinics": mine,
         "day": shown,
         "today": today,
+        "now_ms": int(timezone.now().timestamp() * 1000),
+        "view": view if view in VIEWS else VIEWS[0],
+        "filters": filters,
         "is_list": "list" in request.GET,
         "previous": shown - dt.timedelta(1),
         "next": shown + dt.timedelta(1),
     }
     if context["is_list"]:
-        context["bookings"] = _bookings_of_day(here, shown)
+        context["bookings"] = filters.narrow(_bookings_of_day(here, shown))
         return render(request, "scheduling/desk_list.html", context)
     return render(request, "scheduling/desk.html", context)
 
@@ -70,12 +78,30 @@ def day(request: Request, clinic: str) -> HttpResponse:
 @login_required
 @require_safe
 def dataset(request: Request, clinic: str) -> HttpResponse:
-    here = get_object_or_404(clinics_of(_user(request)), slug=clinic)
+    return _dataset(request, [get_object_or_404(clinics_of(_user(request)), slug=clinic)])
+
+
+@never_cache
+@login_required
+@require_safe
+def datasets(request: Request) -> HttpResponse:
+    """All clinics of the user, side by side."""
+    if mine := list(clinics_of(_user(request)).filter(is_active=True)):
+        return _dataset(request, mine)
+    raise Http404
+
+
+def _dataset(request: Request, clinics: list[Clinic]) -> HttpResponse:
     form = SpanForm(request.GET)
     if not form.is_valid():
         return JsonResponse({"errors": form.errors.get_json_data()}, status=422)
     first, last = form.cleaned_data["from"], form.cleaned_data["to"]
-    text = calendar.dataset(clinic=here, first=first, days=(last - first).days + 1)
+    text = calendar.dataset(
+        clinics=clinics,
+        first=first,
+        days=(last - first).days + 1,
+        practitioner=form.cleaned_data["practitioner"],
+    )
     return HttpResponse(text, content_type="application/json", headers={"Cache-Control": "no-store"})
 
 

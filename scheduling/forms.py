@@ -91,9 +91,10 @@ class DayForm(forms.Form):
 
 
 class SpanForm(forms.Form):
-    """`from` and `to`, both included, at most a month."""
+    """`from` and `to`, both included, at most a month; of one practitioner where `practitioner` says so."""
 
     to = IsoDateField()
+    practitioner = forms.IntegerField(min_value=1, max_value=MAX_ID, required=False)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

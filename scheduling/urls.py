@@ -40,6 +40,7 @@ urlpatterns = [
     path("help/", about, name="help"),
     path("", include("scheduling.desk_moves_urls")),
     path("desk/", desk.home, name="desk_home"),
+    path("desk/dataset.json", desk.datasets, name="desk_datasets"),
     path("desk/<slug:clinic>/", desk.day, name="desk"),
     path("desk/<slug:clinic>/dataset.json", desk.dataset, name="desk_dataset"),
     path("desk/<slug:clinic>/supply/", supply_views.overview, name="supply"),

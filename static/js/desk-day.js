@@ -1,41 +1,37 @@
-// What is known of the day: slots and bookings as the dataset and the live messages tell them.
-const clock = (minutes) => `${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
+// What is known of the days shown: slots and bookings as the dataset and the live messages tell them.
+import { serverTime, shift } from "./desk-clock.js";
+
+const DAY = 24 * 60;
 
 export class Day {
-  columns = [];
-  columnsChanged = false;
-  slots = new Map(); // id -> {who, start, end, status, version, until}
-  bookings = [];
-  known = null; // references of the bookings seen so far
-  clockAhead = 0;
-
-  constructor(words) {
-    this.words = words;
-    this.date = words.day;
-  }
+  clinics = []; // {slug, name, zone, people: [{id, name, specialty}], stations: [{id, name}]}
+  slots = new Map(); // id -> {clinic, date, practitioner, station, start, end, status, version, until}
+  bookings = new Map(); // reference -> {clinic, date, practitioner, station, start, end, status, version, patient, …}
+  known = new Set(); // references seen before, so that what is new can be marked
 
   // A dataset may be older than a message that came while it was fetched: a slot never goes back.
-  adopt(dataset) {
-    const before = this.columns.map((column) => column.id).join();
-    this.clockAhead = dataset.now - Date.now();
-    this.columns = dataset.columns.map(({ id, name, specialty }) => ({ id, name, specialty }));
-    this.columnsChanged = before !== "" && before !== this.columns.map((column) => column.id).join();
-    const fresh = new Map();
-    for (const { id: who, slots } of dataset.columns) {
-      slots.id.forEach((id, n) => {
-        const slot = { who, start: slots.start[n], end: slots.end[n], status: slots.status[n], version: slots.version[n], until: slots.held_until[n] };
-        const old = this.slots.get(id);
-        fresh.set(id, old && old.version > slot.version ? old : slot);
-      });
-    }
-    this.slots = fresh;
-    this.bookings = dataset.bookings;
+  adopt(dataset, { isOther = false } = {}) {
+    serverTime.set(dataset.now);
+    const before = isOther ? new Map() : this.slots;
+    const slots = new Map();
+    const bookings = new Map();
+    this.clinics = dataset.clinics.map((clinic) => {
+      for (const slot of slotsOf(clinic, dataset.from)) {
+        const old = before.get(slot.id);
+        slots.set(slot.id, old && old.version > slot.version ? old : slot);
+      }
+      for (const booking of bookingsOf(clinic, dataset.from)) bookings.set(booking.ref, booking);
+      return { slug: clinic.slug, name: clinic.name, zone: clinic.zone, people: peopleOf(clinic), stations: clinic.stations };
+    });
+    this.known = new Set(isOther ? bookings.keys() : this.bookings.keys());
+    this.slots = slots;
+    this.bookings = bookings;
     this.lapse();
   }
 
   // True when only the server knows the rest: a booking came, went or changed, or a slot is new.
   apply({ slots, now }) {
-    if (now) this.clockAhead = now - Date.now();
+    if (now) serverTime.set(now);
     let ask = false;
     for (const [id, version, status, until] of slots) {
       const slot = this.slots.get(id);
@@ -48,8 +44,9 @@ export class Day {
     return ask;
   }
 
+  // Holds end by themselves, by the server's clock. True when one did.
   lapse() {
-    const now = Date.now() + this.clockAhead;
+    const now = serverTime.now();
     let changed = false;
     for (const slot of this.slots.values()) {
       if (slot.status !== "held" || !slot.until || slot.until > now) continue;
@@ -59,77 +56,47 @@ export class Day {
     return changed;
   }
 
-  span() {
-    const times = [...this.slots.values(), ...this.bookings];
-    const from = Math.floor(Math.min(...times.map((time) => time.start)) / 60) * 60;
-    const to = Math.ceil(Math.max(...times.map((time) => time.end)) / 60) * 60;
-    const step = Math.min(60, ...[...this.slots.values()].map((slot) => slot.end - slot.start));
-    const now = new Date(Date.now() + this.clockAhead).toLocaleString("sv", { timeZone: this.words.zone });
-    const hour = now.startsWith(this.date) ? Math.max(0, Number(now.slice(11, 13)) - 1) * 60 : from;
-    this.bounds = { from, to };
-    return { from: clock(from), to: clock(to), step: clock(step), scrollTo: clock(Math.max(from, hour)) };
+  clinic(slug) {
+    return this.clinics.find((clinic) => clinic.slug === slug);
   }
 
-  events() {
-    this.bounds ?? this.span();
-    const visits = this.visits();
-    return [...visits, ...this.columns.flatMap((column) => this.rest(column.id))];
-  }
-
-  visits() {
-    const known = this.known ?? new Set(this.bookings.map((booking) => booking.ref));
-    const events = this.bookings.map((booking) => this.event(`b${booking.ref}`, booking.practitioner, booking, {
-      status: booking.status,
-      reference: booking.ref,
-      first: booking.patient,
-      second: `${clock(booking.start)} · ${booking.status === "booked" ? booking.service : `${this.words[booking.status]} · ${booking.service}`}`,
-      isFresh: !known.has(booking.ref),
-    }));
-    this.known = known;
-    return events;
-  }
-
-  // Holds, blocked times, bookings whose details are on their way, and the times without supply.
-  rest(who) {
-    const slots = [...this.slots.values()].filter((slot) => slot.who === who).sort((a, b) => a.start - b.start);
-    const events = [];
-    let end = this.bounds.from;
-    for (const slot of slots) {
-      if (slot.start > end) events.push(this.gap(who, end, slot.start));
-      end = Math.max(end, slot.end);
-    }
-    if (end < this.bounds.to) events.push(this.gap(who, end, this.bounds.to));
-    for (const block of join(slots)) {
-      if (block.status === "available" || (block.status === "booked" && this.isVisit(who, block))) continue;
-      events.push(this.event(`s${who}-${block.start}`, who, block, {
-        status: block.status, first: this.words[block.status], second: `${clock(block.start)}–${clock(block.end)}`,
-      }));
-    }
-    return events;
-  }
-
-  isVisit(who, { start, end }) {
-    return this.bookings.some((booking) => booking.practitioner === who && booking.start < end && booking.end > start);
-  }
-
-  gap(who, start, end) {
-    return this.event(`g${who}-${start}`, who, { start, end }, { status: "off" }, "background");
-  }
-
-  event(id, who, { start, end }, extendedProps, display = "auto") {
-    const at = (minutes) => `${this.date}T${clock(minutes)}`;
-    return { id, resourceIds: [who], start: at(start), end: at(end), display, title: extendedProps.first ?? "", extendedProps };
+  forget() {
+    this.clinics = [];
+    this.slots.clear();
+    this.bookings.clear();
   }
 }
 
-// Neighbours with the same claim become one block; booked slots stay apart, each may be another visit.
-function join(slots) {
-  const blocks = [];
-  for (const slot of slots) {
-    const last = blocks.at(-1);
-    const isSame = last && last.status === slot.status && last.until === slot.until && last.end === slot.start;
-    if (isSame && slot.status !== "booked") last.end = slot.end;
-    else blocks.push({ ...slot });
+function* slotsOf({ slug, columns }, from) {
+  for (const { id: practitioner, slots } of columns) {
+    for (let n = 0; n < slots.id.length; n++) {
+      yield {
+        id: slots.id[n], clinic: slug, practitioner, station: slots.station[n], ...when(from, slots.start[n], slots.end[n]),
+        status: slots.status[n], version: slots.version[n], until: slots.held_until[n],
+      };
+    }
   }
-  return blocks;
+}
+
+function* bookingsOf({ slug, bookings }, from) {
+  for (const booking of bookings) yield { ...booking, clinic: slug, ...when(from, booking.start, booking.end) };
+}
+
+// Minutes from the first midnight -> the day and its own minutes. In the night when clocks go back an end may seem early.
+function when(from, start, end) {
+  const days = Math.floor(start / DAY);
+  return {
+    date: days ? shift(from, days) : from,
+    start: start - days * DAY,
+    end: Math.min(DAY, Math.max(end - days * DAY, start - days * DAY + 5)),
+  };
+}
+
+// Who has hours, and who has a visit without: one added outside, or whose hours went.
+function peopleOf({ columns, bookings }) {
+  const people = new Map(columns.map(({ id, name, specialty }) => [id, { id, name, specialty }]));
+  for (const { practitioner: id, practitioner_name: name } of bookings) {
+    if (!people.has(id)) people.set(id, { id, name, specialty: "" });
+  }
+  return [...people.values()];
 }

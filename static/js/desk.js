@@ -1,127 +1,269 @@
-// The day of a clinic: one column for each practitioner, live.
-import { keepFresh } from "./live.js";
+// The desk's calendar: a day by practitioner or by room, a week of one practitioner, or all clinics side by side; live.
+//
+// For the modules that act on it (each is imported by desk-page.js, after this one):
+//   registerOptions({eventDrop, select, editable, …})  options of EventCalendar; handlers of one name are all called
+//   calendar()     the EventCalendar, null before the first dataset and while a refusal is shown
+//   day            what is known: day.slots (Map by id), day.bookings (Map by reference), day.clinics
+//   shown          what is looked at: {view, date, dates, practitioner, service, status, who}
+//   columns()      [{id, title, clinic (slug), practitioner, station, date}]: `id` is the event's resourceIds[0]
+//   place(columnId, date)  {clinic, practitioner, station, start: "2026-10-05T09:20" at the clinic, slot, status} under a
+//                  position of the calendar. Always by this: in the week all columns have the date of the day chosen.
+//   refetch()      asks for the dataset soon (150 ms); await load() for at once
+//   toast(text, {action, label, seconds, isError})  -> a function that closes it
+//   onKey(key, run)  a key of the whole desk, not in fields and dialogs; list it in templates/scheduling/_desk_keys.html
+//   event.extendedProps  {kind: "visit|claim|gap|now", reference, version, clinic, practitioner, station, date, service,
+//                  status: "booked|late|arrived|called|started|fulfilled|held|blocked|off", isMovable, isOverbooked}
+// DOM events on the root (#desk), which bubble: desk:pick (an empty time was clicked; detail: a place),
+// desk:open (a visit is shown in the drawer #details; detail: {reference, version, clinic}), desk:painted (new facts are
+// on screen), desk:lost (the user may not see this any more). While an event is dragged nothing is repainted.
+import { serverTime, wallClock } from "./desk-clock.js";
 import { Day } from "./desk-day.js";
+import { box, label } from "./desk-box.js";
 import { arrowKeys, fixRoles, keepOneTabStop } from "./desk-keys.js";
+import { isTyping, onKey, openHelp } from "./desk-shortcuts.js";
+import { Shown } from "./desk-shown.js";
+import { toast } from "./desk-toast.js";
+import { board } from "./desk-views.js";
+import { keepFresh } from "./live.js";
 
-const root = document.querySelector("[data-desk]");
-const status = document.querySelector("[data-live-status]");
+export { onKey, toast };
+export const root = document.querySelector("[data-desk]");
+const words = root.dataset;
+export const day = new Day();
+export const today = () => wallClock(words.zone).date;
+serverTime.set(Number(words.now));
+export const shown = new Shown(today);
+
 const dialog = document.getElementById("details");
-const data = root.dataset;
-const day = new Day(data);
-let calendar = null;
-let shown = new Map(); // event id -> what was shown of it, as text
+const handlers = new Map(); // option name -> functions of all modules
+const plain = {};
+let ec = null;
+let painted = null; // what the calendar shows: {columns, from, to, step, nominal, texts: Map(event id -> JSON)}
+let isDragging = false;
 
-async function load() {
-  const answer = await fetch(data.dataset, { headers: { Accept: "application/json" } }).catch(() => null);
-  if (!answer) return;
-  if (answer.redirected) return location.reload(); // logged out meanwhile
-  if (!answer.ok) return;
-  day.adopt(await answer.json());
+export const calendar = () => ec;
+export const columns = () => painted?.columns ?? [];
+
+export function registerOptions(options) {
+  for (const [name, value] of Object.entries(options)) {
+    if (typeof value !== "function") plain[name] = value;
+    else handlers.set(name, [...(handlers.get(name) ?? []), value]);
+  }
+  if (!ec) return;
+  for (const [name, value] of Object.entries(gathered())) if (name in options) ec.setOption(name, value);
+}
+
+// The answer of the last handler that has one: for handlers that decide.
+function gathered() {
+  const calls = [...handlers].map(([name, all]) => [name, (...args) => all.map((run) => run(...args)).findLast((answer) => answer !== undefined)]);
+  return { ...plain, ...Object.fromEntries(calls) };
+}
+
+export function place(columnId, at) {
+  const column = columns().find(({ id }) => id === columnId);
+  if (!column) return null;
+  const minutes = at.getHours() * 60 + at.getMinutes();
+  const slot = [...day.slots.values()].find((each) => each.clinic === column.clinic && each.date === column.date
+    && each.start <= minutes && minutes < each.end
+    && (column.station ? each.station === column.station : each.practitioner === column.practitioner));
+  const time = `${String(at.getHours()).padStart(2, "0")}:${String(at.getMinutes()).padStart(2, "0")}`;
+  return {
+    clinic: column.clinic, practitioner: slot?.practitioner ?? column.practitioner, station: slot?.station ?? column.station,
+    start: `${column.date}T${time}`, slot: slot?.id ?? null, status: slot?.status ?? "off",
+  };
+}
+
+const tell = (name, detail) => root.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
+
+registerOptions({
+  dateClick: ({ date, resource }) => tell("desk:pick", place(resource.id, date)),
+  eventClick: ({ event }) => { if (event.extendedProps.reference) open(event.extendedProps.reference); },
+  eventDragStart: () => { isDragging = true; },
+  // Events that are replaced in mid-drag leave a ghost behind.
+  eventDragStop: () => setTimeout(() => { isDragging = false; paint(); }),
+  eventDidMount: keepOneTabStop.mounted,
+  eventAllUpdated: () => keepOneTabStop.updated(root),
+  viewDidMount: () => queueMicrotask(() => fixRoles(root, words.label)),
+  datesSet: () => setTimeout(() => fixRoles(root, words.label)),
+});
+
+// -- What is known ---------------------------------------------------------------------------------
+
+let asked = 0;
+let knownFor = "";
+
+export async function load() {
+  const turn = ++asked;
+  const wanted = address();
+  const answer = await fetch(wanted, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(8000) }).catch(() => null);
+  if (!answer || turn !== asked) return;
+  if (answer.redirected || [401, 403, 404].includes(answer.status)) return lose(answer.redirected);
+  const dataset = answer.ok && await answer.json().catch(() => null);
+  if (!dataset || turn !== asked) return;
+  day.adopt(dataset, { isOther: knownFor !== wanted });
+  knownFor = wanted;
+  root.dataset.shown = `${shown.view} ${shown.date}`;
+  root.removeAttribute("aria-busy");
   paint();
 }
 
+function address() {
+  const dates = shown.dates;
+  const query = new URLSearchParams({ from: dates[0], to: dates.at(-1) });
+  if (shown.view === "week" && shown.practitioner) query.set("practitioner", shown.practitioner);
+  return `${shown.view === "clinics" ? words.datasets : words.dataset}?${query}`;
+}
+
+function sockets() {
+  const slugs = shown.view === "clinics" ? words.clinics.split(" ") : [words.clinic];
+  return slugs.flatMap((slug) => shown.dates.map((date) => `/ws/clinics/${slug}/${date}/`));
+}
+
+// Logged out, or no longer staff: the names go from the screen, and a sentence says why.
+function lose(isLoggedOut) {
+  asked++;
+  refetch.follow([]);
+  clearInterval(ticking);
+  day.forget();
+  ec?.destroy?.();
+  ec = painted = null;
+  for (const open of document.querySelectorAll("dialog[open]")) open.close();
+  dialog.querySelector("[data-details-body]").replaceChildren();
+  root.replaceChildren(document.getElementById(isLoggedOut ? "desk-logged-out" : "desk-refused").content.cloneNode(true));
+  root.removeAttribute("aria-busy");
+  document.getElementById("toasts").replaceChildren();
+  tell("desk:lost");
+}
+
+// -- What is shown ---------------------------------------------------------------------------------
+
 // All changes in one tick: the calendar renders once.
-function paint() {
-  if (!calendar) return day.columns.length ? create() : empty();
-  if (day.columnsChanged) return location.reload();
-  const events = day.events();
-  const fresh = new Map(events.map((event) => [event.id, JSON.stringify(event)]));
-  for (const id of shown.keys()) if (!fresh.has(id)) calendar.removeEventById(id);
-  for (const event of events) {
-    if (!shown.has(event.id)) calendar.addEvent(event);
-    else if (shown.get(event.id) !== fresh.get(event.id)) calendar.updateEvent(event);
+export function paint() {
+  if (isDragging || !day.clinics.length) return;
+  const next = board(day, shown, words);
+  if (!next.columns.length) return empty();
+  next.texts = new Map(next.events.map((event) => [event.id, JSON.stringify(event)]));
+  next.frame = JSON.stringify([next.columns, next.from, next.to, next.step, shown.date, shown.view]);
+  if (ec && painted.frame === next.frame) update(next);
+  else create(next);
+  tell("desk:painted");
+}
+
+function update(next) {
+  for (const id of painted.texts.keys()) if (!next.texts.has(id)) ec.removeEventById(id);
+  for (const event of next.events) {
+    const old = painted.texts.get(event.id);
+    if (!old) ec.addEvent(event);
+    else if (old !== next.texts.get(event.id)) ec.updateEvent(event);
   }
-  shown = fresh;
+  painted = next;
 }
 
 function empty() {
+  ec?.destroy?.();
+  ec = painted = null;
   root.innerHTML = '<p class="desk-empty"></p>';
-  root.firstElementChild.textContent = data.empty;
+  root.firstElementChild.textContent = words.empty;
 }
 
-function create() {
+const asTime = (minutes) => `${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
+
+function create(next) {
+  const isSame = painted?.view === shown.view;
+  const top = isSame ? root.querySelector(".ec-main")?.scrollTop : undefined;
+  ec?.destroy?.();
   root.replaceChildren();
-  const events = day.events();
-  shown = new Map(events.map((event) => [event.id, JSON.stringify(event)]));
-  const span = day.span();
-  calendar = EventCalendar.create(root, {
+  painted = { ...next, view: shown.view };
+  root.dataset.view = shown.view;
+  ec = EventCalendar.create(root, {
     view: "resourceTimeGridDay",
-    date: data.day,
-    resources: day.columns.map(({ id, name, specialty }) => ({ id, title: name, extendedProps: { specialty } })),
-    events,
+    date: shown.date,
+    resources: next.columns.map(({ id, title, note }) => ({ id, title, extendedProps: { note } })),
+    events: next.events,
     locale: document.documentElement.lang,
     headerToolbar: { start: "", center: "", end: "" },
-    slotDuration: span.step,
+    slotDuration: asTime(next.step),
     slotLabelInterval: "01:00",
     slotLabelFormat: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
-    slotMinTime: span.from,
-    slotMaxTime: span.to,
+    slotMinTime: asTime(next.from),
+    slotMaxTime: asTime(next.to),
     slotHeight: 42,
-    scrollTime: span.scrollTo,
-    columnWidth: "minmax(8.5rem, 1fr)",
+    scrollTime: asTime(scrollTo(next)),
+    columnWidth: shown.view === "week" ? "minmax(6rem, 1fr)" : "minmax(6.75rem, 1fr)",
     slotEventOverlap: false,
     allDaySlot: false,
     editable: false,
-    nowIndicator: isClinicTimeHere(),
-    resourceLabelContent: ({ resource }) => ({ domNodes: [text("b", resource.title), text("small", resource.extendedProps.specialty)] }),
+    nowIndicator: false,
+    resourceLabelContent: label,
     eventContent: ({ event }) => (event.display === "background" ? "" : { domNodes: [box(event)] }),
     eventClassNames: ({ event }) => [`ev-${event.id}`, `st-${event.extendedProps.status}`],
-    eventClick: ({ event }) => { if (event.extendedProps.reference) open(event); },
-    eventDidMount: keepOneTabStop.mounted,
-    eventAllUpdated: () => keepOneTabStop.updated(root),
-    viewDidMount: () => queueMicrotask(() => fixRoles(root, data.label)),
-    datesSet: () => setTimeout(() => fixRoles(root, data.label)),
+    ...gathered(),
   });
+  if (top !== undefined) root.querySelector(".ec-main").scrollTop = top;
 }
 
-// The red line is drawn by this computer's clock: only where that is the clinic's.
-function isClinicTimeHere() {
-  const now = new Date();
-  return now.toLocaleString("sv", { timeZone: data.zone }) === now.toLocaleString("sv");
+function scrollTo({ from, to }) {
+  const { date, minutes } = wallClock(words.zone);
+  return shown.dates.includes(date) ? Math.min(Math.max(from, Math.floor(minutes / 60) * 60 - 60), to) : from;
 }
 
-function text(name, content) {
-  const node = document.createElement(name);
-  node.textContent = content;
-  return node;
+// Another day, view or filter, from the controls, a key or the browser's own buttons.
+export function show(changes, options) {
+  if (changes) shown.write(changes, options);
+  tell("desk:shown");
+  refetch.follow(sockets());
+  if (knownFor === address()) return paint();
+  root.setAttribute("aria-busy", "true");
+  load();
 }
+addEventListener("popstate", () => { shown.read(); show(null); });
 
-function box(event) {
-  const { status, first, second, isFresh } = event.extendedProps;
-  const node = document.createElement("div");
-  const isTall = event.end - event.start >= 40 * 60_000;
-  node.className = `visit-box${isFresh ? " fresh" : ""}${isTall ? " tall" : ""}`;
-  node.dataset.status = status;
-  if (event.extendedProps.reference) node.dataset.booking = event.extendedProps.reference;
-  node.append(text("b", first), text("span", second));
-  return node;
-}
+// -- The drawer of a visit -------------------------------------------------------------------------
 
-async function open(event) {
-  const url = data.details.replace("/0/", `/${event.extendedProps.reference}/`);
+export async function open(reference) {
+  const booking = day.bookings.get(reference);
+  const url = words.details.replace(`/${words.clinic}/`, `/${booking?.clinic ?? words.clinic}/`).replace("/0/", `/${reference}/`);
   const answer = await fetch(url, { headers: { "HX-Request": "true" } }).catch(() => null);
   if (!answer?.ok || answer.redirected) return location.assign(url);
-  dialog.querySelector("[data-details-body]").innerHTML = await answer.text();
-  dialog.dataset.of = event.id;
-  dialog.showModal();
+  const body = dialog.querySelector("[data-details-body]");
+  body.innerHTML = await answer.text();
+  htmx.process(body);
+  dialog.dataset.of = `b${reference}`;
+  if (!dialog.open) dialog.showModal();
+  tell("desk:open", { reference, version: booking?.version, clinic: booking?.clinic });
 }
 
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-dialog.addEventListener("close", () => {
-  document.querySelector(`[class~="ev-${CSS.escape(dialog.dataset.of)}"]`)?.focus();
-});
-root.addEventListener("keydown", (event) => arrowKeys(event, root));
+dialog.addEventListener("close", () => focusOn(dialog.dataset.of));
 
-const refetch = keepFresh([data.socket], {
+// The box of an event, for example `b${reference}`; false where it is not shown.
+export function focusOn(id) {
+  const node = document.querySelector(`[class~="ev-${CSS.escape(id)}"]`);
+  node?.focus();
+  return Boolean(node);
+}
+
+root.addEventListener("keydown", (event) => { if (!isTyping(event.target)) arrowKeys(event, root); });
+
+export const refetch = keepFresh(sockets(), {
+  maxWait: 2000, // the desk is to be back within two seconds of the server
   onMessage: (message) => {
     if (day.apply(message)) refetch();
     paint();
   },
-  onState: (isLive) => {
-    status.dataset.state = isLive ? "live" : "poll";
-    status.textContent = isLive ? status.dataset.liveText : status.dataset.pollText;
-  },
+  onState: (isLive) => tell("desk:live", { isLive }),
   refetch: load,
 });
-setInterval(() => { if (day.lapse()) paint(); }, 1000);
+const ticking = setInterval(() => { if (day.lapse() || isNewMinute()) paint(); }, 1000);
+
+let minute = null;
+function isNewMinute() {
+  const { minutes } = wallClock(words.zone);
+  const isNew = minutes !== minute;
+  minute = minutes;
+  return isNew;
+}
+
+onKey("?", openHelp);
+root.setAttribute("aria-busy", "true");
 load();

@@ -21,7 +21,7 @@ def desk(open_browser, receptionist, slots):
     page.get_by_label("Go to date").fill(DAY.isoformat())
     page.get_by_role("button", name="Go", exact=True).click()
     expect(page.get_by_text("Live – updates by itself")).to_be_visible()
-    expect(page.get_by_text("Dr Lim Wei Jie")).to_be_visible()
+    expect(page.locator(".ec-col-head").get_by_text("Dr Lim Wei Jie")).to_be_visible()
     return page
 
 

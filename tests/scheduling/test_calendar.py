@@ -25,8 +25,10 @@ def supply(db):
     return grid.Supply.make()
 
 
-def read(clinic, first, days=1):
-    return json.loads(calendar.dataset(clinic=clinic, first=first, days=days))
+def read(clinic, first, days=1, **options):
+    answer = json.loads(calendar.dataset(clinics=[clinic], first=first, days=days, **options))
+    (shown,) = answer["clinics"]
+    return shown
 
 
 def on_the_wall(instant, zone, first):
@@ -71,6 +73,7 @@ def test_dataset_is_the_database(supply, grids, first, hour, days):
                     on_the_wall(slot.starts_at, clinic.zone, first),
                     on_the_wall(slot.ends_at, clinic.zone, first),
                     slot.held_until and in_ms(slot.held_until),
+                    slot.station_id,
                 )
                 for slot in Slot.objects.filter(clinic=clinic, starts_at__gte=from_, starts_at__lt=until)
             }
@@ -83,13 +86,19 @@ def test_bookings_are_named_at_their_place(slots, service, patient, clinic):
         {
             "ref": made.reference,
             "practitioner": made.practitioner_id,
+            "practitioner_name": made.practitioner.name,
             "status": "booked",
             "version": 1,
             "start": 9 * 60 + 20,
             "end": 9 * 60 + 60,
             "patient": patient.name,
-            "service": service.name,
-            "station": "Room 1",
+            "service": service.pk,
+            "service_name": service.name,
+            "station": made.station_id,
+            "arrived": None,
+            "called": None,
+            "started": None,
+            "overbooked": False,
         }
     ]
 
@@ -101,14 +110,11 @@ def test_ended_bookings_are_not_shown(slots, service, clinic, ended):
 
 
 def test_day_without_slots_is_empty(clinic):
-    today = clinic.today()
-    answer = read(clinic, today)
-    assert (answer["columns"], answer["bookings"], answer["from"], answer["days"]) == (
-        [],
-        [],
-        today.isoformat(),
-        1,
-    )
+    answer = json.loads(calendar.dataset(clinics=[clinic], first=clinic.today(), days=1))
+    (shown,) = answer["clinics"]
+    assert (answer["from"], answer["days"]) == (clinic.today().isoformat(), 1)
+    assert (shown["slug"], shown["zone"]) == (clinic.slug, clinic.time_zone)
+    assert (shown["columns"], shown["bookings"]) == ([], [])
 
 
 # -- Plans ---------------------------------------------------------------------------------------
@@ -190,7 +196,7 @@ def test_no_hot_query_reads_the_whole_table(many, service, clinic, patient):
         "nearest": lambda: search.nearest_free(
             service_id=service.pk, clinic_ids=[clinic.pk], around=many[0].starts_at
         ),
-        "calendar": lambda: calendar.dataset(clinic=clinic, first=day, days=1),
+        "calendar": lambda: calendar.dataset(clinics=[clinic], first=day, days=1),
         "hold": lambda: booking.hold_slots(slot_id=many[3].pk, service_id=service.pk, owner="me"),
         "renew": lambda: booking.renew_hold(hold_id=Hold.objects.get(ended_at=None).pk, owner="me"),
         "sweep": booking.expire_holds,

@@ -298,7 +298,8 @@ class ClinicDay(ModelOfDay):
 
     @rule()
     def look_at_calendar(self) -> None:
-        text = json.loads(calendar.dataset(clinic=self.world.clinic, first=self.world.day, days=1))
+        text = json.loads(calendar.dataset(clinics=[self.world.clinic], first=self.world.day, days=1))
+        (text,) = text["clinics"]
         shown = {
             (pk, version, status)
             for column in text["columns"]
