@@ -72,6 +72,28 @@ CHECKS: dict[str, str] = {
     "a confirmed hold has its booking, any other none": """
         SELECT 'hold ' || h.id FROM scheduling_hold h LEFT JOIN scheduling_booking b ON b.hold_id = h.id
         WHERE (h.end_reason = 'confirmed') <> (b.id IS NOT NULL)""",
+    "queue numbers of a day follow each other": """
+        SELECT 'clinic ' || clinic_id || ' ' || date FROM scheduling_visitticket WHERE number IS NOT NULL
+        GROUP BY clinic_id, date HAVING max(number) <> count(*)""",
+    "who is here has a queue number": """
+        SELECT 'booking ' || b.reference FROM scheduling_booking b JOIN scheduling_visitticket t ON t.id = b.visit_id
+        WHERE b.arrived_at IS NOT NULL AND b.status IN ('arrived', 'fulfilled') AND t.number IS NULL""",
+    "the times of a visit follow each other": """
+        SELECT 'booking ' || reference FROM scheduling_booking WHERE arrived_at > called_at OR called_at > started_at
+            OR started_at > finished_at OR arrived_at > started_at OR arrived_at > finished_at""",
+    "a walk-in waits, was served or left, and so did its session": """
+        SELECT 'walk-in ' || w.id FROM scheduling_walkin w JOIN scheduling_sessionticket t ON t.id = w.session_id
+        LEFT JOIN scheduling_booking b ON b.id = w.booking_id
+        WHERE (w.left_at IS NOT NULL AND t.status <> 'cancelled') OR b.session_id <> w.session_id
+            OR (w.booking_id IS NULL AND w.left_at IS NULL AND t.status <> 'planned')""",
+    "a walk-in is of its session's patient": """
+        SELECT 'walk-in ' || w.id FROM scheduling_walkin w JOIN scheduling_sessionticket t ON t.id = w.session_id
+        JOIN scheduling_bookingrequest r ON r.id = t.request_id JOIN scheduling_visitticket v ON v.id = w.visit_id
+        WHERE r.patient_id <> v.patient_id""",
+    "an overbooking that stands claims no time": """
+        SELECT 'overbooking ' || o.id FROM scheduling_overbooking o JOIN scheduling_booking b ON b.id = o.booking_id
+        WHERE o.ended_at IS NULL AND (b.status = 'cancelled'
+            OR EXISTS (SELECT FROM scheduling_slot s WHERE s.booking_id = b.id))""",
     "a station is used in its own clinic": """
         SELECT x.what FROM (
             SELECT 'slot ' || id AS what, clinic_id, station_id FROM scheduling_slot

@@ -1,10 +1,10 @@
 """How much work bookings take, from what was recorded. docs/desk.md says in words what is counted.
 
 A *scheduling act* is what a member of staff does to the plan: books, moves, cancels, blocks or opens times, applies a
-change of hours, steers the waitlist, adds a walk-in or an overbooking. Events of one person that follow each other
-within a second come from one click, and are one act: a visit of three parts that is moved, a change of hours with the
-24 visits it moves. What the day asks for anyhow, such as checking in, is counted apart: a paper diary has it too.
-Whoever has no membership and is no administrator is a patient, and does no act of staff.
+change of hours, steers the waitlist. A walk-in is booked when it is served: that is the act. Events of one person that
+follow each other within a second come from one click, and are one act: a visit of three parts that is moved, a change
+of hours with the 24 visits it moves. What the day asks for anyhow, such as checking in, is counted apart: a paper diary
+has it too. Whoever has no membership and is no administrator is a patient, and does no act of staff.
 """
 
 import datetime as dt
@@ -35,8 +35,6 @@ KINDS: dict[str, Promise] = {
 }
 SCHEDULING_ACTS = {
     "appointment.booked": "booked",
-    "appointment.overbooked": "booked",
-    "walkin.joined": "booked",
     "appointment.moved": "moved",
     "appointment.cancelled": "cancelled",
     "slots.changed": "hours",
@@ -50,7 +48,7 @@ SCHEDULING_ACTS = {
     "request.closed": "waitlist",
 }
 # Prefixes of what belongs to the day itself.
-DAY_ACTS = ("appointment.", "walkin.", "visit.")
+DAY_ACTS = ("appointment.", "walk_in.")
 
 BOOKED = """
 WITH staff AS (

@@ -48,6 +48,23 @@ BROKEN = {
         SELECT b.id FROM scheduling_booking b JOIN scheduling_booking o ON o.patient_id = b.patient_id AND o.id > b.id
         WHERE b.status NOT IN ('cancelled', 'noshow') AND o.status NOT IN ('cancelled', 'noshow')
             AND tstzrange(b.starts_at, b.ends_at) && tstzrange(o.starts_at, o.ends_at)""",
+    "queue numbers of a day follow each other": """
+        SELECT min(id) AS id FROM scheduling_visitticket WHERE number IS NOT NULL
+        GROUP BY clinic_id, date HAVING max(number) <> count(*)""",
+    "the times of a visit follow each other": """
+        SELECT id FROM scheduling_booking WHERE NOT (
+            coalesce(arrived_at, '-infinity') <= coalesce(called_at, started_at, finished_at, 'infinity')
+            AND coalesce(called_at, '-infinity') <= coalesce(started_at, finished_at, 'infinity')
+            AND coalesce(started_at, '-infinity') <= coalesce(finished_at, 'infinity'))""",
+    "a walk-in waits, was served or left": """
+        SELECT w.id FROM scheduling_walkin w JOIN scheduling_sessionticket t ON t.id = w.session_id
+        LEFT JOIN scheduling_booking b ON b.id = w.booking_id
+        WHERE (w.booking_id IS NULL AND t.status <> CASE WHEN w.left_at IS NULL THEN 'planned' ELSE 'cancelled' END)
+            OR b.session_id <> w.session_id""",
+    "an overbooking that stands claims no time": """
+        SELECT o.id FROM scheduling_overbooking o JOIN scheduling_booking b ON b.id = o.booking_id
+        WHERE o.ended_at IS NULL AND (b.status = 'cancelled'
+            OR EXISTS (SELECT FROM scheduling_slot s WHERE s.booking_id = b.id))""",
     "a practitioner and a station are in one place": """
         SELECT s.id FROM scheduling_slot s JOIN scheduling_slot o ON o.id > s.id
             AND (o.practitioner_id = s.practitioner_id OR o.station_id = s.station_id)

@@ -1,3 +1,4 @@
+import datetime as dt
 import io
 import json
 
@@ -13,10 +14,12 @@ from scheduling.models import (
     Equipment,
     EquipmentReservation,
     Hold,
+    Overbooking,
     Service,
     SessionTicket,
     Slot,
     VisitTicket,
+    WalkIn,
 )
 from tests import factories
 
@@ -37,6 +40,7 @@ def names():
 
 def test_all_is_well(booking):
     factories.BookingFactory(cancelled=True)
+    walk_in(booking)
 
     assert list(consistency.broken()) == []
 
@@ -102,6 +106,50 @@ def request_of_another(booking):
     BookingRequest.objects.update(patient=factories.PatientFactory())
 
 
+def skip_a_number(booking):
+    VisitTicket.objects.update(number=2, arrived_at=timezone.now())
+
+
+def arrive_without_a_number(booking):
+    Booking.objects.update(status="arrived", arrived_at=timezone.now())
+
+
+def finish_before_the_start(booking):
+    now = timezone.now()
+    VisitTicket.objects.update(number=1, arrived_at=now)
+    Booking.objects.update(status="arrived", arrived_at=now, started_at=now - dt.timedelta(1))
+
+
+def walk_in(booking, **values):
+    session = factories.SessionTicketFactory(
+        request__patient=booking.patient, request__source="walk_in", number=1
+    )
+    return WalkIn.objects.create(visit=booking.visit, session=session, **values)
+
+
+def leave_with_a_planned_session(booking):
+    walk_in(booking, left_at=timezone.now())
+
+
+def wait_for_another(booking):
+    BookingRequest.objects.filter(sessions=walk_in(booking).session_id).update(
+        patient=factories.PatientFactory()
+    )
+
+
+def overbook_what_has_its_time(booking):
+    template = factories.ScheduleTemplateFactory()
+    Overbooking.objects.create(
+        booking=booking,
+        template=template,
+        date=booking.visit.date,
+        number=1,
+        limit=1,
+        reason="Emergency",
+        added_by=factories.UserFactory(),
+    )
+
+
 DAMAGES = [
     (free_second_slot, "a live booking has exactly its slots, without a gap"),
     (swap_practitioner, "a booked slot is of its booking's practitioner, station and clinic"),
@@ -117,6 +165,12 @@ DAMAGES = [
     (need_equipment, "a booking has the equipment it needs"),
     (lose_units, "equipment is reserved within its units, for what needs it"),
     (confirm_without_booking, "a confirmed hold has its booking, any other none"),
+    (skip_a_number, "queue numbers of a day follow each other"),
+    (arrive_without_a_number, "who is here has a queue number"),
+    (finish_before_the_start, "the times of a visit follow each other"),
+    (leave_with_a_planned_session, "a walk-in waits, was served or left, and so did its session"),
+    (wait_for_another, "a walk-in is of its session's patient"),
+    (overbook_what_has_its_time, "an overbooking that stands claims no time"),
     (move_clinic, "a station is used in its own clinic"),
 ]
 
