@@ -36,7 +36,7 @@ from scheduling.locks import (
     named_conflicts,
     tell,
 )
-from scheduling.models import Booking, BookingRequest, SessionTicket, Slot, VisitTicket
+from scheduling.models import Booking, BookingRequest, Overbooking, SessionTicket, Slot, VisitTicket
 
 Status = Booking.Status
 HERE = (Status.BOOKED, Status.ARRIVED)  # who is called or served without a check-in is checked in by it
@@ -156,7 +156,8 @@ SELECT w.id FROM scheduling_booking b JOIN scheduling_service v ON v.id = b.serv
 JOIN scheduling_slot w ON w.practitioner_id = b.practitioner_id AND w.station_id = b.station_id
     AND w.starts_at >= b.starts_at
     AND w.starts_at < b.ends_at + make_interval(mins => v.buffer_minutes)
-WHERE b.id = %(booking)s AND NOT EXISTS (SELECT FROM scheduling_overbooking o WHERE o.booking_id = b.id)
+WHERE b.id = %(booking)s AND NOT EXISTS (SELECT FROM scheduling_overbooking o WHERE o.booking_id = b.id
+    AND o.ended_at IS NULL)
 """
 
 
@@ -171,7 +172,7 @@ def _undo_no_show(booking_id: int, by: User, version: int | None) -> Booking:
         raise ChangedMeanwhile
     _require(booking, Status.NOSHOW)
     until = booking.ends_at + dt.timedelta(minutes=booking.service.buffer_minutes)
-    if not hasattr(booking, "overbooking"):
+    if not Overbooking.objects.filter(booking=booking, ended_at=None).exists():
         _check_free(booking.starts_at, until, sorted(slots, key=lambda s: s.starts_at), now)
     _take_session_back(booking)
     with named_conflicts():

@@ -157,6 +157,9 @@ def _hit(scope: Scope, wanted: Iterable[SlotSpec]) -> list[Booking]:
         and not _is_covered(slot, covered)
         and (slot.template_id or slot.exception_id or _is_absent(slot, scope))
     }
+    # An overbooked visit has no slots, but needs the hours all the same.
+    added = Booking.objects.filter(_of(scope), status__in=LIVE, overbooking__ended_at=None)
+    hit |= {b.pk for b in added.exclude(overbooking=None) if not _is_covered(b, covered)}
     ahead = Booking.objects.filter(pk__in=hit, starts_at__gt=database_now())
     related = ahead.select_related("service", "clinic", "session", "practitioner", "patient")
     return list(related.order_by("starts_at", "pk"))
@@ -177,7 +180,7 @@ def _merged(specs: Iterable[SlotSpec]) -> Hours:
     return hours
 
 
-def _is_covered(slot: Slot, hours: Hours) -> bool:
+def _is_covered(slot: Slot | Booking, hours: Hours) -> bool:
     spans = hours.get((slot.practitioner_id, slot.station_id), [])
     return any(start <= slot.starts_at and slot.ends_at <= end for start, end in spans)
 

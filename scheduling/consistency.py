@@ -16,7 +16,8 @@ CHECKS: dict[str, str] = {
     "a live booking has exactly its slots, without a gap": """
         SELECT 'booking ' || b.reference FROM scheduling_booking b
         LEFT JOIN scheduling_slot s ON s.booking_id = b.id
-        WHERE b.status IN ('booked', 'arrived', 'fulfilled')
+        WHERE b.status IN ('booked', 'arrived', 'fulfilled') AND NOT EXISTS (
+            SELECT FROM scheduling_overbooking o WHERE o.booking_id = b.id AND o.ended_at IS NULL)
         GROUP BY b.id HAVING min(s.starts_at) IS DISTINCT FROM b.starts_at
             OR max(s.ends_at) < b.ends_at OR sum(s.ends_at - s.starts_at) <> max(s.ends_at) - min(s.starts_at)""",
     "a booked slot is of its booking's practitioner, station and clinic": """

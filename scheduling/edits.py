@@ -85,6 +85,7 @@ def hours_payload(template: ScheduleTemplate, breaks: Collection[tuple[dt.time, 
         "ends_at": template.ends_at.isoformat(),
         "valid_from": template.valid_from.isoformat(),
         "valid_until": template.valid_until.isoformat() if template.valid_until else None,
+        "overbook_limit": template.overbook_limit,
         "breaks": [[start.isoformat(), end.isoformat()] for start, end in sorted(breaks)],
     }
 
@@ -127,6 +128,8 @@ def template_of(plan: ChangePlan) -> ScheduleTemplate:
     template.practitioner_id, template.station_id = said["practitioner"], said["station"]
     template.weekdays, template.every_n_weeks = said["weekdays"], said["every_n_weeks"]
     template.slot_minutes = said["slot_minutes"]
+    # A draft that was made before there was such a limit says nothing of it.
+    template.overbook_limit = said.get("overbook_limit", template.overbook_limit)
     template.starts_at, template.ends_at = (dt.time.fromisoformat(said[n]) for n in ("starts_at", "ends_at"))
     template.valid_from = dt.date.fromisoformat(said["valid_from"])
     template.valid_until = dt.date.fromisoformat(said["valid_until"]) if said["valid_until"] else None

@@ -18,7 +18,7 @@ from clinic_booking.events import News, publish, publish_all
 from clinic_booking.models import User
 from scheduling import equipment, live
 from scheduling.errors import ChangedMeanwhile, HoldGone, PatientBusy, SessionGone, WrongState
-from scheduling.models import Booking, BookingRequest, Hold, SessionTicket, Slot
+from scheduling.models import Booking, BookingRequest, Hold, Overbooking, SessionTicket, Slot
 
 M = TypeVar("M", bound=Model)
 
@@ -155,6 +155,16 @@ def lock_bookings(ids: Collection[int], slots: Collection[Slot]) -> list[Booking
     if own != {(s.pk, s.booking_id) for s in slots if s.booking_id in ids}:
         raise ChangedMeanwhile
     return bookings
+
+
+def end_overbookings(bookings: Iterable[Booking]) -> None:
+    """Cancelled, or about to be moved: their places are free again. The caller holds the bookings' locks."""
+    running = Overbooking.objects.filter(booking__in=list(bookings), ended_at=None).select_related("booking")
+    for each in running:
+        # No slot tells the calendars of a visit that has none.
+        live.nudge(each.booking.clinic_id, each.date)
+    if running:
+        running.update(ended_at=database_now())
 
 
 def require(booking: Booking, *statuses: str) -> None:

@@ -25,6 +25,7 @@ from scheduling.errors import (
 from scheduling.locks import (
     acted,
     database_now,
+    end_overbookings,
     end_run_out,
     free_slots,
     lock_bookings,
@@ -86,6 +87,7 @@ def cancel_bookings(
     for booking in bookings:
         _cancel(booking, now, by, reason, by_patient=patient_asks or reason == "patient")
     free_of_bookings(booking_ids)
+    end_overbookings(bookings)
     free_slots(slots)
     for booking in bookings:
         tell("appointment.cancelled", booking, reason=reason, **acted(by))
@@ -241,6 +243,7 @@ def _target(
 def _write(targets: list[Target], locked: list[Slot], equipment: Locked, said: dict[str, Any]) -> None:
     moving = {target.booking.pk for target in targets}
     wanted = {slot.pk for target in targets for slot in target.slots}
+    end_overbookings(target.booking for target in targets)
     _step_aside(targets)
     for number, target in enumerate(targets):
         before = {

@@ -204,6 +204,14 @@ class HoursForm(EditForm):
         initial=1,
         help_text=_("Counted from “valid from”."),
     )
+    overbook_limit = forms.IntegerField(
+        label=_("Overbookings a day"),
+        min_value=0,
+        max_value=20,
+        initial=2,
+        required=False,
+        help_text=_("How many visits staff may add to a day of these hours on purpose. 0: none."),
+    )
 
     def __init__(self, *args: Any, template: ScheduleTemplate | None = None, **options: Any) -> None:
         self.template = template
@@ -218,6 +226,14 @@ class HoursForm(EditForm):
                 "breaks": ", ".join(str(pause) for pause in template.breaks.order_by("starts_at")),
             }
         super().__init__(*args, **options)
+
+    def clean_overbook_limit(self) -> int:
+        given: int | None = self.cleaned_data["overbook_limit"]
+        return (
+            int(self.get_initial_for_field(self.fields["overbook_limit"], "overbook_limit"))
+            if given is None
+            else given
+        )
 
     def clean_breaks(self) -> list[tuple[dt.time, dt.time]]:
         text = self.cleaned_data["breaks"]

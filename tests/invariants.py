@@ -7,7 +7,8 @@ LIVE = "b.status IN ('booked', 'arrived', 'fulfilled')"
 BROKEN = {
     "a live booking has exactly its slots, without a gap": f"""
         SELECT b.id FROM scheduling_booking b JOIN scheduling_service v ON v.id = b.service_id
-        LEFT JOIN scheduling_slot s ON s.booking_id = b.id WHERE {LIVE}
+        LEFT JOIN scheduling_slot s ON s.booking_id = b.id WHERE {LIVE} AND NOT EXISTS (
+            SELECT FROM scheduling_overbooking o WHERE o.booking_id = b.id AND o.ended_at IS NULL)
         GROUP BY b.id, v.id HAVING min(s.starts_at) IS DISTINCT FROM b.starts_at
             OR sum(s.ends_at - s.starts_at) IS DISTINCT FROM max(s.ends_at) - b.starts_at
             OR b.ends_at <> b.starts_at + make_interval(mins => v.duration_minutes)
