@@ -213,7 +213,7 @@ def _advantages(course: Course, others: Sequence[Course], wish: Wish) -> Iterato
     if len(wish.steps) > 1:
         waits = [b.starts_at - a.ends_at for v in course for a, b in zip(v.stops, v.stops[1:], strict=False)]
         if all(wait <= dt.timedelta(minutes=10) for wait in waits):
-            yield _("No waiting between")
+            yield _("Hardly any waiting between")
     if len(course) > 1:
         yield from _regular(course)
 

@@ -251,7 +251,7 @@ def test_reasons_are_said_in_words():
     first, second = proposals._best(asked, visits(asked, supply, places()))
     assert proposals.reasons(first, [first, second], asked) == [
         "Earliest",
-        "No waiting between",
+        "Hardly any waiting between",
         "After 09:00, as asked",
     ]
     assert proposals.reasons(second, [first, second], asked) == ["After 09:00, as asked", "25 min of waiting"]
