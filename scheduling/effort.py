@@ -22,7 +22,7 @@ from scheduling.models import Clinic
 CHANNELS: dict[str, Promise] = {
     "online": _("Online"),
     "matched": _("Matched"),
-    "waitlist": _("Waitlist offer"),
+    "waitlist": _("Waitlist"),
     "desk": _("Desk"),
     "walk_in": _("Walk-in"),
 }
@@ -56,7 +56,7 @@ WITH staff AS (
 )
 SELECT b.clinic_id, date_trunc('week', b.created_at AT TIME ZONE c.time_zone)::date, CASE
         WHEN r.source = 'walk_in' THEN 'walk_in'
-        WHEN b.session_id IN (
+        WHEN r.source = 'waitlist' OR b.session_id IN (
             SELECT w.session_id FROM scheduling_waitlistoffer o JOIN scheduling_waitlistentry w ON w.id = o.entry_id
             WHERE o.outcome = 'accepted') THEN 'waitlist'
         WHEN r.source IN ('online', 'desk') THEN r.source

@@ -1,6 +1,6 @@
 """The money and the contracts of the demo."""
 
-from billing.demo.bills import bill_bookings
+from billing.demo.bills import bill_bookings, pay_bills
 from billing.demo.contracts import make_contracts
 
-__all__ = ["bill_bookings", "make_contracts"]
+__all__ = ["bill_bookings", "make_contracts", "pay_bills"]

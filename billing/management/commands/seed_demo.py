@@ -4,10 +4,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from billing.demo import bill_bookings, make_contracts
+from billing.demo import bill_bookings, make_contracts, pay_bills
 from scheduling.demo import seed
+from scheduling.demo.history import make_history
 from scheduling.demo.people import make_patients
 from scheduling.demo.staff import PASSWORD, ROLES, username
+from scheduling.demo.today import stage_today
 
 
 class Command(BaseCommand):
@@ -28,5 +30,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"{role:<14}{username(role):<30}{PASSWORD}")
             return
         clinics = seed(say=self.stderr.write)
-        self.stderr.write(f"{make_contracts(clinics, make_patients())} contracts made")
-        self.stderr.write(f"{bill_bookings(clinics)} bills issued")
+        patients = make_patients()
+        self.stderr.write(f"{make_contracts(clinics, patients)} contracts made")
+        stage_today(clinics, patients)
+        self.stderr.write(f"{bill_bookings(clinics)} bills issued, {pay_bills(clinics)} paid")
+        self.stderr.write(f"{make_history(clinics)} visits of the weeks before")

@@ -1,0 +1,89 @@
+"""What the demo's desk shows on any day and at any time of it."""
+
+import datetime as dt
+
+import pytest
+from django.db import transaction
+
+from billing.demo import bill_bookings, pay_bills
+from scheduling import consistency, effort, work_lists
+from scheduling.demo import seed
+from scheduling.demo.history import make_history
+from scheduling.demo.people import make_patients
+from scheduling.demo.today import stage_today
+from scheduling.models import Booking, DeskNote, WalkIn
+
+DAYS = 7
+
+
+@pytest.fixture(scope="module")
+def clinics(django_db_setup, django_db_blocker):
+    """Seeded once for all tests of this file."""
+    atomic = transaction.atomic()
+    atomic._from_testcase = True
+    with django_db_blocker.unblock(), atomic:
+        made = seed(say=lambda text: None, days=DAYS)
+        stage_today(made, make_patients())
+        bill_bookings(made)
+        pay_bills(made)
+        make_history(made)
+        yield made
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def seeded(clinics, db):
+    return clinics
+
+
+def test_everything_is_consistent(seeded):
+    assert list(consistency.broken()) == []
+
+
+def test_walk_ins_wait_in_each_clinic(seeded):
+    for clinic in seeded:
+        waiting = WalkIn.objects.filter(visit__clinic=clinic, booking=None, left_at=None)
+        assert waiting.count() == 3
+        assert not waiting.filter(visit__number=None).exists()
+
+
+def test_visits_are_in_all_steps(seeded):
+    open_today = [clinic for clinic in seeded if len(today(clinic)) >= 10]  # none on a public holiday
+    for clinic in open_today:
+        steps = {(b.status, bool(b.called_at), bool(b.started_at)) for b in today(clinic)}
+        assert {("arrived", True, True), ("arrived", True, False), ("arrived", False, False)} <= steps
+        assert DeskNote.objects.filter(booking__clinic=clinic, done_at=None).exists()
+
+
+def today(clinic):
+    first, until = clinic.day_bounds(clinic.today())
+    return list(Booking.objects.live().filter(clinic=clinic, starts_at__gte=first, starts_at__lt=until))
+
+
+def test_there_is_work_to_do(seeded):
+    counts = work_lists.counts(seeded[0])
+
+    assert counts["messages"] == 1
+    assert counts["contacts"] == 2
+
+
+def test_report_has_three_months(seeded):
+    day = seeded[0].today()
+    report = effort.report(clinics=seeded, first=day - dt.timedelta(90), last=day)
+    whole = report.of()
+
+    assert Booking.objects.filter(finished_at__isnull=False).count() > 500
+    assert whole.saved > 0.4
+    assert min(whole.channels[channel] for channel in effort.CHANNELS) > 20
+
+
+def test_second_run_changes_nothing(seeded):
+    before = list(Booking.objects.order_by("pk").values()), list(WalkIn.objects.order_by("pk").values())
+
+    stage_today(seeded, make_patients())
+
+    assert make_history(seeded) == 0
+    assert (
+        list(Booking.objects.order_by("pk").values()),
+        list(WalkIn.objects.order_by("pk").values()),
+    ) == before
