@@ -55,7 +55,9 @@ STATEMENTS = [
         CASE status WHEN 'fulfilled' THEN 'completed' WHEN 'noshow' THEN 'forfeited' ELSE 'cancelled' END FROM copied""",
     """INSERT INTO scheduling_visitticket (patient_id, clinic_id, date, number, arrived_at)
     SELECT patient_id, clinic_id, day,
-        row_number() OVER (PARTITION BY clinic_id, day ORDER BY min(starts_at), patient_id), min(starts_at) - interval '6 minutes' FROM copied WHERE status = 'fulfilled' GROUP BY 1, 2, 3
+        row_number() OVER (PARTITION BY clinic_id, day ORDER BY min(starts_at), patient_id),
+        min(starts_at) - interval '6 minutes'
+    FROM copied WHERE status = 'fulfilled' GROUP BY 1, 2, 3
     ON CONFLICT DO NOTHING""",
     """INSERT INTO scheduling_visitticket (patient_id, clinic_id, date)
     SELECT DISTINCT patient_id, clinic_id, day FROM copied
