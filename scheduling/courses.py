@@ -127,6 +127,18 @@ def check_rules(session: SessionTicket, slot_id: int) -> None:
         raise AgainstRules(reasons)
 
 
+def check_move(booking: Booking, slot_id: int) -> None:
+    """Before its patient moves it: what was sold with rules keeps to them. Raises AgainstRules, SlotGone."""
+    if session := sold(booking):
+        check_rules(session, slot_id)
+
+
+def sold(booking: Booking | None) -> SessionTicket | None:
+    """The session of a contract that the booking serves: its rules hold for its patient too."""
+    is_sold = booking and booking.session.request.source == BookingRequest.Source.CONTRACT
+    return booking.session if booking and is_sold else None
+
+
 def first_fitting_day(session: SessionTicket, clinics: Sequence[Clinic]) -> dt.date | None:
     """The day of the earliest free time that the rules of the course allow, in the next weeks."""
     request, by_id = session.request, {clinic.pk: clinic for clinic in clinics}

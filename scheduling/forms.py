@@ -71,7 +71,8 @@ class SearchForm(ClinicForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        if self.data.get("session"):  # what a course sells need not be for everybody to book
+        # What a course sells, or the desk has booked, need not be for everybody to book.
+        if self.data.get("session") or self.data.get("move"):
             self.fields["service"].queryset = Service.objects.all()  # type: ignore[attr-defined]
 
 

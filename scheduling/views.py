@@ -48,17 +48,18 @@ def book(request: Request) -> HttpResponse:
         raise BadField(form, missing=["service", "clinic", "session"])
     session = _session(request, form.cleaned_data["session"])
     service, clinic = form.cleaned_data["service"], form.cleaned_data["clinic"]
+    moving, mine = _moving(request, service), own_hold(request)
+    sold = session or courses.sold(moving)
     clinics = list(Clinic.objects.filter(is_active=True))
     shown = [clinic] if clinic else clinics
     today = shown[0].today() if shown else dt.datetime.now(dt.UTC).date()
     last = today + dt.timedelta(DAYS_AHEAD)
-    if session:
-        today = max(today, session.request.valid_from or today)
-        last = max(today, min(last, session.request.valid_until or last))
-    first_free = courses.first_fitting_day(session, shown) if session else _first_free_day(service, shown)
+    if sold:
+        today = max(today, sold.request.valid_from or today)
+        last = max(today, min(last, sold.request.valid_until or last))
+    first_free = courses.first_fitting_day(sold, shown) if sold else _first_free_day(service, shown)
     asked = form.cleaned_data["date"] or first_free or today
     day = min(max(asked, today), last)
-    moving, mine = _moving(request, service), own_hold(request)
     people = search.day_times(service=service, clinics=shown, day=day)
     context = {
         "nav": "book",
@@ -71,7 +72,7 @@ def book(request: Request) -> HttpResponse:
         "moving": moving,
         "mine": mine,
         "session": session,
-        "session_rules": courses.rules_in_words(session) if session else [],
+        "session_rules": courses.rules_in_words(sold) if sold else [],
         "choice": Choice.of_move(moving)
         if moving
         else Choice.of_hold(service.pk, session.pk if session else None),

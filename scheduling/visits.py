@@ -138,11 +138,14 @@ def move(request: HttpRequest, reference: str) -> HttpResponse:
     form = MoveForm(request.POST)
     if not form.is_valid():
         raise BadField(form)
+    slot_id = form.cleaned_data["slot"]
+    if not acts_for_clinic(request, found):
+        courses.check_move(found, slot_id)
     try:
         with transaction.atomic(durable=True):
             booking.move_booking(
                 booking_id=found.pk,
-                slot_id=form.cleaned_data["slot"],
+                slot_id=slot_id,
                 version=form.cleaned_data["version"],
                 by=user_of(request),
                 patient_asks=True,

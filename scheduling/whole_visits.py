@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from clinic_booking.context import Request
 from scheduling import booking as verbs
-from scheduling import visits
+from scheduling import courses, visits
 from scheduling.errors import BookingError, ChangedMeanwhile, TooLate
 from scheduling.itineraries import USUAL_WAIT
 from scheduling.models import Booking, Service
@@ -36,8 +36,11 @@ def move(request: Request, reference: str) -> HttpResponse:
     if request.method != "POST":
         return _page(request, found, stops, request.GET)
     try:
+        moves = _moves(request, stops)
+        if not by_clinic:
+            for stop, move_ in zip(stops, moves, strict=True):
+                courses.check_move(stop, move_.slot_id)
         with transaction.atomic(durable=True):
-            moves = _moves(request, stops)
             verbs.move_bookings(moves=moves, by=visits.user_of(request), patient_asks=not by_clinic)
     except BookingError as refusal:
         fresh = still_booked(stops_of(found)) or stops

@@ -133,3 +133,40 @@ def test_closed_course_plans_nothing(me, course, open_session, service):
     assert "Find a time for me" not in page(me.get("/me/"))
     assert me.post(reverse("course_planning", args=[course.pk])).status_code == 404
     assert me.get(f"/book/?service=consultation&session={open_session.pk}").status_code == 404
+
+
+# -- Moving --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def third(course):
+    return Booking.objects.live().filter(session__request=course).order_by("starts_at")[2]
+
+
+def move(client, booking, slot):
+    data = {"slot": slot.pk, "version": booking.version}
+    return client.post(reverse("move", args=[booking.reference]), data)
+
+
+def test_rules_of_the_course_hold_when_its_patient_moves_a_session(me, third, mornings):
+    assert "too close to another session" in page(move(me, third, mornings[1][1]), 409)
+    third.refresh_from_db()
+    assert third.version == 1
+    assert move(me, third, mornings[2][1]).status_code == 302
+
+
+def test_session_is_not_moved_past_its_validity(me, course, third, mornings):
+    type(course).objects.update(valid_until=factories.tomorrow_at(9).date() + dt.timedelta(20))
+    assert "no longer valid on this day" in page(move(me, third, mornings[3][1]), 409)
+
+
+def test_staff_may_move_a_session_against_its_rules(client, receptionist, third, mornings):
+    client.force_login(receptionist)
+    assert move(client, third, mornings[1][1]).status_code == 302
+
+
+@pytest.mark.parametrize("is_online", [True, False])
+def test_times_to_move_a_session_to_come_with_its_rules(me, third, service, is_online):
+    type(service).objects.update(is_online=is_online)
+    shown = page(me.get(f"/book/?service=consultation&move={third.reference}"))
+    assert "It has to be: at least 7 days apart." in shown
