@@ -81,14 +81,14 @@ STATEMENTS = [
     """UPDATE scheduling_slot s SET booking_id = c.new_id FROM copied c, scheduling_slot of_week
     WHERE of_week.booking_id = c.id AND s.practitioner_id = of_week.practitioner_id AND s.station_id = of_week.station_id
         AND s.starts_at = of_week.starts_at - c.k * interval '7 days' AND c.status = 'fulfilled'""",
-    # What was done, and by whom: the desk moves every twelfth, every other cancelled visit was called off by telephone.
+    # What was done, and by whom: the desk moves every fifth, every other cancelled visit was called off by telephone.
     """INSERT INTO clinic_booking_event (topic, version, subject, clinic_id, data, created_at)
     SELECT topic, 1, 'booking:' || c.new_id, c.clinic_id,
         jsonb_build_object('booking', c.new_id, 'reference', b.reference, 'version', 1)
             || CASE WHEN acted THEN jsonb_build_object('by', %(by)s::bigint) ELSE '{}' END, happened_at
     FROM copied c JOIN scheduling_booking b ON b.id = c.new_id, LATERAL (VALUES
         ('appointment.booked', c.source IN ('desk', 'walk_in'), b.created_at, true),
-        ('appointment.moved', true, b.created_at + (c.starts_at - b.created_at) / 2, c.luck * 100 %% 12 < 1),
+        ('appointment.moved', true, b.created_at + (c.starts_at - b.created_at) / 2, c.luck * 100 %% 5 < 1),
         ('appointment.cancelled', c.luck * 100 %% 2 < 1, b.cancelled_at, c.status = 'cancelled'),
         ('appointment.arrived', true, b.arrived_at, c.status = 'fulfilled'),
         ('appointment.called', true, b.called_at, c.status = 'fulfilled'),
@@ -96,6 +96,21 @@ STATEMENTS = [
         ('appointment.fulfilled', true, b.finished_at, c.status = 'fulfilled'),
         ('appointment.noshow', true, b.ends_at, c.status = 'noshow')) AS e(topic, acted, happened_at, so)
     WHERE so ORDER BY happened_at""",
+    """INSERT INTO clinic_booking_event (topic, version, subject, clinic_id, data, created_at)
+    SELECT 'appointment.booked', 1, 'booking:' || b.id, b.clinic_id,
+        jsonb_build_object('booking', b.id, 'reference', b.reference, 'version', 1, 'by', %(by)s::bigint), b.created_at
+    FROM scheduling_booking b JOIN scheduling_sessionticket t ON t.id = b.session_id
+    JOIN scheduling_bookingrequest r ON r.id = t.request_id
+    WHERE b.clinic_id = ANY(%(clinics)s) AND b.starts_at >= %(first)s AND r.source = 'desk'
+        AND NOT EXISTS (SELECT FROM clinic_booking_event e WHERE e.subject = 'booking:' || b.id)
+    ORDER BY b.created_at""",
+    # Three blocks and two acts on the waitlist a day.
+    """INSERT INTO clinic_booking_event (topic, version, subject, clinic_id, data, created_at)
+    SELECT topic, 1, 'clinic:' || clinic, clinic, jsonb_build_object('by', %(by)s::bigint),
+        %(first)s::timestamptz - day * interval '1 day' + hour * interval '1 hour'
+    FROM unnest(%(clinics)s::bigint[]) AS clinic, generate_series(1, 7 * %(weeks)s) AS day, (VALUES
+        ('slots.changed', 9), ('slots.changed', 12), ('slots.changed', 16), ('waitlist.steered', 10),
+        ('waitlist.offered', 15)) AS act(topic, hour)""",
 ]
 
 
