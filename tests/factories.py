@@ -1,8 +1,10 @@
 """One factory for each model, with plausible defaults. Supply for a day: `make_day` and `make_slots`."""
 
 import datetime as dt
+from functools import lru_cache
 
 import factory
+from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
@@ -17,6 +19,11 @@ PASSWORD = "correct-horse-battery"
 LAST = dt.timedelta(minutes=20)
 
 
+@lru_cache
+def _hashed() -> str:
+    return make_password(PASSWORD)
+
+
 class UserFactory(DjangoModelFactory):
     class Meta:
         model = User
@@ -27,7 +34,7 @@ class UserFactory(DjangoModelFactory):
 
     username = factory.Sequence(lambda n: f"user{n}@demo.example")
     email = factory.SelfAttribute("username")
-    password = factory.django.Password(PASSWORD)
+    password = factory.LazyFunction(_hashed)  # once: hashing is slow on purpose
 
 
 class PatientFactory(DjangoModelFactory):
