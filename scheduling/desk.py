@@ -64,6 +64,7 @@ def day(request: Request, clinic: str) -> HttpResponse:
         "now_ms": int(timezone.now().timestamp() * 1000),
         "view": view if view in VIEWS else VIEWS[0],
         "filters": filters,
+        "may_act": acts_at(_user(request)).filter(pk=here.pk).exists(),
         "is_list": "list" in request.GET,
         "previous": shown - dt.timedelta(1),
         "next": shown + dt.timedelta(1),

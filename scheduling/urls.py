@@ -39,6 +39,7 @@ urlpatterns = [
     path("privacy/", privacy, name="privacy"),
     path("help/", about, name="help"),
     path("", include("scheduling.desk_moves_urls")),
+    path("", include("scheduling.desk_book_urls")),
     path("desk/", desk.home, name="desk_home"),
     path("desk/dataset.json", desk.datasets, name="desk_datasets"),
     path("desk/<slug:clinic>/", desk.day, name="desk"),

@@ -2,3 +2,4 @@
 // browser would take the hashed and the plain address for two modules.
 import "./desk.js";
 import "./desk-head.js";
+import "./desk-book.js";
