@@ -122,7 +122,7 @@ def booking(request: Request, clinic: str, reference: str) -> HttpResponse:
 def _bookings_of_day(clinic: Clinic, day: dt.date) -> QuerySet[Booking]:
     first, until = clinic.day_bounds(day)
     found = Booking.objects.filter(clinic=clinic, starts_at__gte=first, starts_at__lt=until)
-    return found.select_related("patient", "practitioner", "station", "service").order_by(
+    return found.select_related("patient", "practitioner", "station", "service", "clinic").order_by(
         "starts_at", "practitioner"
     )
 

@@ -49,7 +49,7 @@ STEPS: dict[str, str | Promise] = {
     "booked": _("Booked"),
     "arrived": _("Waiting"),
     "called": _("Called"),
-    "started": _("In treatment"),
+    "started": _("With the doctor"),
     "fulfilled": _("Done"),
     "cancelled": _("Cancelled"),
     "noshow": _("Did not come"),
@@ -74,3 +74,9 @@ def acts_on(booking: Booking, now: dt.datetime) -> list[Act]:
     if step in UNDO:
         acts.append(Act("undo", UNDO[step], "arrow-counterclockwise", "z"))
     return [act._replace(is_next=n == 0 and act.name != "undo") for n, act in enumerate(acts)]
+
+
+def on_walk_in(step: str) -> list[Act]:
+    leave = Act("leave", _("Has left"), "box-arrow-right", "x")
+    acts = [START, RECALL, leave] if step == "called" else [CALL, START, leave]
+    return [act._replace(is_next=n == 0) for n, act in enumerate(acts)]

@@ -4,6 +4,7 @@
 """
 
 import datetime as dt
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,12 +21,13 @@ SHORTEST = 1.0  # a visit that overruns is taken to end in a minute
 class Expected:
     """A visit that will be served: of one practitioner, or of whoever of several is free first.
 
-    `due` is the time of an appointment whose patient is not here yet; it goes first when its time has come.
+    `due` is the time of the appointment. One whose patient is not here yet goes first when its time has come, but not
+    before an earlier one.
     """
 
     practitioners: Sequence[int]
     minutes: float
-    due: float = 0.0
+    due: float = math.inf
 
 
 @dataclass
@@ -35,11 +37,11 @@ class Desk:
     free_at: dict[int, float]
     to_come: dict[int, list[Expected]] = field(default_factory=dict)
 
-    def next_free(self, practitioner: int) -> tuple[float, int]:
-        """When they can take one more, and how many appointments go first."""
+    def next_free(self, practitioner: int, due: float) -> tuple[float, int]:
+        """When they can take who is due then, and how many appointments go first."""
         at, first = max(0.0, self.free_at.get(practitioner, 0.0)), 0
         for appointment in self.to_come.get(practitioner, []):
-            if appointment.due > at:
+            if appointment.due > min(at, due):
                 break
             at, first = at + appointment.minutes, first + 1
         return at, first
@@ -51,8 +53,8 @@ def simulate(queue: Sequence[Expected], desk: Desk) -> list[float]:
     left = Desk(free_at, {who: sorted(them, key=lambda e: e.due) for who, them in desk.to_come.items()})
     waits = []
     for person in queue:
-        at, who = min((left.next_free(who)[0], who) for who in person.practitioners)
-        went_first = left.next_free(who)[1]
+        at, who = min((left.next_free(who, person.due)[0], who) for who in person.practitioners)
+        went_first = left.next_free(who, person.due)[1]
         if went_first:
             del left.to_come[who][:went_first]
         free_at[who] = at + max(SHORTEST, person.minutes)

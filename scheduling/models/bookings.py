@@ -179,6 +179,11 @@ class VisitTicket(models.Model):
     def __str__(self) -> str:
         return f"{self.date}"
 
+    @property
+    def ticket(self) -> str:
+        """What is called out and shown in the waiting room."""
+        return f"A {self.number:03d}" if self.number else ""
+
 
 class BookingQuerySet(models.QuerySet["Booking"]):
     def visible_to(self, user: User | AnonymousUser, *, references: list[str] | None = None) -> Self:

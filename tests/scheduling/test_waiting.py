@@ -1,6 +1,7 @@
 """Expected waiting times: the simulation, and what it is fed with."""
 
 import datetime as dt
+import math
 
 import pytest
 from django.utils import timezone
@@ -13,7 +14,7 @@ from tests import factories
 ANN, BEN = 1, 2
 minutes = st.floats(0, 240)
 people = st.lists(st.sampled_from([ANN, BEN]), min_size=1, max_size=2, unique=True)
-queues = st.lists(st.builds(Expected, people, minutes), max_size=8)
+queues = st.lists(st.builds(Expected, people, minutes, minutes | st.just(math.inf)), max_size=8)
 appointments = st.lists(st.builds(Expected, st.just([ANN]), minutes, minutes), max_size=4)
 desks = st.builds(
     lambda ann, ben, hers, his: Desk({ANN: ann, BEN: ben}, {ANN: hers, BEN: his}),
@@ -37,6 +38,11 @@ def test_whoever_is_free_first_serves():
 def test_appointment_goes_first_when_its_time_has_come():
     desk = Desk({ANN: 0}, {ANN: [Expected([ANN], 20, due=15)]})
     assert simulate([Expected([ANN], 10)] * 3, desk) == [0, 10, 40]
+
+
+def test_later_appointment_goes_before_nobody_who_was_due():
+    desk = Desk({ANN: 20}, {ANN: [Expected([ANN], 20, due=15)]})
+    assert simulate([Expected([ANN], 10, due=5), Expected([ANN], 10)], desk) == [20, 50]
 
 
 @given(queues, desks)
