@@ -15,11 +15,10 @@ from clinic_booking.context import Request
 from clinic_booking.models import User
 from scheduling import walk_ins
 from scheduling.day_queue import LATE_MINUTES, day_queue
-from scheduling.desk import clinics_of
+from scheduling.desk import acts_at, clinics_of
 from scheduling.errors import BookingError
 from scheduling.locks import database_now
 from scheduling.models import Booking, Clinic, VisitTicket, WalkIn
-from scheduling.roles import acts_at
 from scheduling.stops import in_order
 from scheduling.views import see_other
 from scheduling.visit_acts import VERBS
@@ -54,7 +53,7 @@ def _queue(request: Request, here: Clinic, sentence: str = "", status: int = 200
         "now": now,
         "day": here.local_date(now),
         "late_minutes": LATE_MINUTES,
-        "can_act": acts_at(_user(request), here),
+        "can_act": acts_at(_user(request)).filter(pk=here.pk).exists(),
         "sentence": sentence,
     }
     template = "scheduling/_day_queue.html" if request.htmx else "scheduling/day_queue.html"
@@ -152,7 +151,7 @@ def _answer_in_queue(request: Request, here: Clinic, refusal: BookingError | Non
 
 def _where_allowed(request: Request, clinic: str) -> Clinic:
     here = get_object_or_404(clinics_of(_user(request)), slug=clinic)
-    if not acts_at(_user(request), here):
+    if not acts_at(_user(request)).filter(pk=here.pk).exists():
         raise PermissionDenied
     return here
 

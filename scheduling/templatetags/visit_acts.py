@@ -5,7 +5,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 
 from clinic_booking.models import User
-from scheduling import roles, visit_acts
+from scheduling import desk, visit_acts
 from scheduling.arrivals import step_of
 from scheduling.models import Booking, Clinic
 from scheduling.visit_acts import Act
@@ -20,7 +20,7 @@ def acts_on(booking: Booking) -> list[Act]:
 
 @register.filter
 def acts_at(user: User, clinic: Clinic) -> bool:
-    return user.is_authenticated and roles.acts_at(user, clinic)
+    return user.is_authenticated and desk.acts_at(user).filter(pk=clinic.pk).exists()
 
 
 @register.filter
