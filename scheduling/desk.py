@@ -15,7 +15,7 @@ from clinic_booking.models import User
 from scheduling import calendar
 from scheduling.desk_filters import VIEWS, DeskForm
 from scheduling.forms import BadField, DayForm, SpanForm
-from scheduling.models import Booking, Clinic, Membership
+from scheduling.models import Booking, Clinic, Membership, Practitioner
 
 
 def clinics_of(user: User) -> QuerySet[Clinic]:
@@ -36,6 +36,8 @@ def acts_at(user: User) -> QuerySet[Clinic]:
 @login_required
 @require_safe
 def home(request: Request) -> HttpResponse:
+    if not acts_at(_user(request)).exists() and Practitioner.objects.filter(user=_user(request)).exists():
+        return redirect("doctor")
     if clinic := clinics_of(_user(request)).first():
         return redirect("desk", clinic.slug)
     raise Http404

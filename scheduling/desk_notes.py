@@ -5,8 +5,19 @@ from django.db.models import QuerySet
 
 from clinic_booking.events import publish
 from clinic_booking.models import User
+from scheduling import live
 from scheduling.locks import database_now
-from scheduling.models import Clinic, DeskNote
+from scheduling.models import Booking, Clinic, DeskNote
+
+
+def write(*, booking: Booking, text: str, by: User) -> DeskNote:
+    """By the practitioner. It is on the desk's list until somebody ticks it off."""
+    with transaction.atomic(durable=True):
+        note = DeskNote.objects.create(booking=booking, text=text.strip(), written_by=by)
+        data = {"note": note.pk, "booking": booking.pk, "by": by.pk}
+        publish("note.written", f"note:{note.pk}", data, clinic_id=booking.clinic_id)
+        live.nudge(booking.clinic_id, booking.clinic.local_date(booking.starts_at))
+    return note
 
 
 def tick_off(*, note_id: int, by: User) -> bool:

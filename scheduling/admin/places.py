@@ -1,9 +1,11 @@
 """Where and by whom."""
 
 from django.contrib import admin
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
 from scheduling.models import (
+    CalendarFeed,
     Clinic,
     Equipment,
     LegalEntity,
@@ -109,3 +111,17 @@ class MembershipAdmin(ModelAdmin):
     list_select_related = ["user", "clinic"]
     search_fields = ["user__username", "user__email", "clinic__name"]
     autocomplete_fields = ["user", "clinic"]
+
+
+@admin.register(CalendarFeed)
+class CalendarFeedAdmin(ModelAdmin):
+    """Opened and revoked by the practitioner; here it is only allowed to show names."""
+
+    list_display = ["practitioner", "shows_patients", "created_at", "revoked_at"]
+    list_filter = ["shows_patients"]
+    list_select_related = ["practitioner"]
+    fields = ["practitioner", "shows_patients", "created_at", "revoked_at"]
+    readonly_fields = ["practitioner", "created_at", "revoked_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
