@@ -6,4 +6,4 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         # They register tasks, subscribers, system checks, metrics, consistency checks and a list of work.
-        from billing import checks, consistency, jobs, metrics, work  # noqa: F401
+        from billing import checks, consistency, desk_ways, jobs, metrics, work  # noqa: F401

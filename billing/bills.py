@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from billing import groups
 from billing.locks import lock
-from billing.models import Bill, BillLine, BillSeries, Payment
+from billing.models import Bill, BillLine, BillSeries, CounterPayment, Payment
 from clinic_booking.events import publish
 from scheduling.models import Booking
 
@@ -37,7 +37,8 @@ def keep_bill(booking_id: int) -> Bill:
         payment = lock(paid_by) if paid_by else None
         bill = _issue(booking)
         booking.refresh_from_db(fields=["status"])
-        status = _status(booking, payment, bill)
+        counter = CounterPayment.objects.filter(bill=bill).first()
+        status = _status(booking, payment, counter, bill)
         if bill.status != status:
             closed = status in (Bill.Status.VOID, Bill.Status.REFUNDED)
             Bill.objects.filter(pk=bill.pk).update(status=status, closed_at=Now() if closed else None)
@@ -84,8 +85,11 @@ def line_text(booking: Booking) -> str:
     return f"{booking.service.name}: " + _("session %(number)d of %(quantity)d, prepaid") % which
 
 
-def _status(booking: Booking, payment: Payment | None, bill: Bill) -> str:
-    if payment and payment.captured_cents and bill.total_cents:
+def _status(booking: Booking, payment: Payment | None, counter: CounterPayment | None, bill: Bill) -> str:
+    if counter:
+        return Bill.Status.REFUNDED if counter.returned_at else Bill.Status.PAID
+    # Without a booking it came too late for this one, and went back.
+    if payment and payment.booking_id and payment.captured_cents and bill.total_cents:
         back = payment.status == Payment.Status.REFUNDED or _is_paid_back(booking, payment)
         return Bill.Status.REFUNDED if back else Bill.Status.PAID
     if booking.status == Booking.Status.CANCELLED:

@@ -36,13 +36,21 @@ CHECKS = {
         SELECT 'payment ' || p.id FROM billing_payment p LEFT JOIN billing_refund r
             ON r.payment_id = p.id AND r.status <> 'failed'
         GROUP BY p.id HAVING coalesce(sum(r.amount_cents), 0) <> p.refunded_cents""",
+    "what is paid at the counter is the bill, and is paid once": """
+        SELECT 'bill ' || i.id FROM billing_counterpayment c JOIN billing_bill i ON i.id = c.bill_id
+        JOIN scheduling_booking b ON b.id = i.booking_id LEFT JOIN billing_payment p ON p.booking_id = b.id
+        WHERE c.amount_cents <> i.total_cents OR (c.returned_at IS NULL AND i.status <> 'paid')
+            OR (c.returned_at IS NOT NULL AND i.status <> 'refunded')
+            OR (p.captured_cents > p.refunded_cents AND p.updated_at < now() - interval '10 minutes')""",
     "a paid bill was paid, a refunded one refunded": """
         SELECT 'bill ' || i.id FROM billing_bill i JOIN scheduling_booking b ON b.id = i.booking_id
         LEFT JOIN scheduling_hold h ON h.id = b.hold_id
         LEFT JOIN billing_payment p ON p.hold_id = coalesce(h.lead_id, h.id)
         WHERE p.updated_at < now() - interval '10 minutes'
-            AND ((i.status = 'paid' AND i.total_cents > 0 AND p.captured_cents = 0)
+            AND ((i.status = 'paid' AND i.total_cents > 0 AND p.captured_cents = 0
+                AND NOT EXISTS (SELECT FROM billing_counterpayment c WHERE c.bill_id = i.id))
             OR (i.status = 'refunded' AND p.status <> 'refunded'
+                AND NOT EXISTS (SELECT FROM billing_counterpayment c WHERE c.bill_id = i.id)
                 AND (b.status <> 'cancelled' OR p.refunded_cents < i.total_cents))
             OR (i.status = 'issued' AND p.status = 'paid'))""",
 }

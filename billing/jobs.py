@@ -8,12 +8,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
-from billing import bills, contracts, groups, payments, reconcile, refunds, webhooks
+from billing import bills, contracts, groups, paylinks, payments, reconcile, refunds, webhooks
 from billing.gateway import PaymentProviderDown
 from billing.models import Payment
 from clinic_booking.events import subscribe
 from clinic_booking.jobs import RETRY
 from clinic_booking.models import Event
+from scheduling.models import Booking
 from scheduling.notifications import mail
 
 NIGHTLY = dt.timedelta(hours=48)
@@ -87,6 +88,27 @@ def mail_about_lost_time(event: Event) -> None:
             "starts_at": hold.starts_at,
             "url": f"{settings.SITE_URL}{reverse('book')}?service={hold.service.slug}",
         },
+    )
+
+
+@subscribe("counter.paid", "counter.returned")
+def bill_counter(event: Event) -> None:
+    bills.keep_bill(event.data["booking"])
+
+
+@subscribe("paylink.sent")
+def mail_link(event: Event) -> None:
+    related = Booking.objects.select_related("clinic", "station", "patient")
+    booking = related.get(pk=event.data["booking"])
+    if not paylinks.is_due(booking):
+        # Paid or cancelled before this could be sent.
+        return
+    mail(
+        event=event,
+        kind="pay_link",
+        to=booking.patient,
+        subject=_("Pay for your visit at %(clinic)s") % {"clinic": booking.clinic.name},
+        context={"booking": booking, "clinic": booking.clinic, "url": paylinks.link(booking)},
     )
 
 

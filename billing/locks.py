@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from billing.gateway import Gateway, Intent, gateway
-from billing.models import Contract, Payment
+from billing.models import Bill, Contract, Payment
 from clinic_booking.events import publish
 
 # The provider forgets idempotency keys after 24 hours: later, look before repeating.
@@ -78,6 +78,11 @@ def is_live_mode() -> bool:
 def flag(payment: Payment, problem: str) -> None:
     logger.error("payment needs a person", extra={"payment": str(payment.pk), "problem": problem})
     Payment.objects.filter(pk=payment.pk).update(problem=problem[:60])
+
+
+def lock_bill(booking_id: int) -> Bill:
+    """After the payment's lock: how a bill is paid is decided under both."""
+    return Bill.objects.select_for_update(of=("self",), no_key=True).get(booking=booking_id)
 
 
 def lock_contract(contract_id: int) -> Contract:

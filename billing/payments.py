@@ -23,8 +23,8 @@ from billing.gateway import (
     PaymentProviderDown,
     UnexpectedState,
 )
-from billing.locks import Overtaken, change, flag, is_ours, key, lock, outside, tell
-from billing.models import Payment
+from billing.locks import Overtaken, change, flag, is_ours, key, lock, lock_bill, outside, tell
+from billing.models import Bill, CounterPayment, Payment
 from patients.models import Patient
 from scheduling import booking as bookings
 from scheduling.errors import BookingError, ChangedMeanwhile, HoldExpired, PatientBusy, SlotTaken, WrongState
@@ -40,6 +40,8 @@ MAX_STEPS = 6
 CANCELLABLE = (Booking.Status.BOOKED, Booking.Status.ARRIVED)
 # Enough for every card in a purse, too few to try out stolen ones.
 MAX_ATTEMPTS = 8
+# How long a step that the patient's bank asks for may take, where no hold sets an end to it.
+LINK_MINUTES = 15
 
 
 # -- Paying --------------------------------------------------------------------------------------
@@ -50,6 +52,14 @@ class TooManyAttempts(BookingError):
     sentence = _("The payment was refused too often. Please call the clinic to book.")
 
 
+class VisitOver(BookingError):
+    sentence = _("This visit is cancelled. There is nothing to pay.")
+
+
+class PaidAlready(BookingError):
+    sentence = _("This is paid already. Thank you.")
+
+
 def pay(*, hold: Hold, patient: Patient, confirmation_token: str, return_url: str) -> Intent | None:
     """One attempt to pay for a live hold. Returns the intent as last seen, for the browser's next step.
 
@@ -58,6 +68,11 @@ def pay(*, hold: Hold, patient: Patient, confirmation_token: str, return_url: st
     payment = _begin_attempt(hold, patient)
     if payment is None:
         return None
+    return submit(payment, confirmation_token=confirmation_token, return_url=return_url)
+
+
+def submit(payment: Payment, *, confirmation_token: str, return_url: str) -> Intent | None:
+    """The attempt that was begun, at the provider. Returns the intent as last seen."""
     intent = None
     try:
         created = _intent_of_attempt(payment)
@@ -244,7 +259,9 @@ def win(payment: Payment, intent: Intent) -> Intent:
             now = lock(payment.pk)
             if now.status not in allowed:
                 raise Overtaken
-            if is_over(booking) and groups.is_over(now):
+            if now.is_by_link:
+                check_is_due(booking)
+            elif is_over(booking) and groups.is_over(now):
                 raise HoldExpired
             booked = {"booking": booking, "patient": booking.patient}
             if charged:
@@ -261,7 +278,19 @@ def is_over(booking: Booking) -> bool:
     return booking.status in groups.OVER
 
 
+def check_is_due(booking: Booking) -> None:
+    """What a link was sent for. Under the payment's lock. Raises VisitOver, PaidAlready."""
+    booking.refresh_from_db(fields=["status"])
+    bill = lock_bill(booking.pk)
+    if is_over(booking):
+        raise VisitOver
+    if bill.status != Bill.Status.ISSUED or CounterPayment.objects.filter(bill=bill).exists():
+        raise PaidAlready
+
+
 def reason_of(refusal: BookingError) -> str:
+    if isinstance(refusal, VisitOver | PaidAlready):
+        return "booking_cancelled" if isinstance(refusal, VisitOver) else "paid_already"
     if isinstance(refusal, PatientBusy):
         return "patient_busy"
     return "slot_taken" if isinstance(refusal, SlotTaken) else "hold_expired"
@@ -296,7 +325,9 @@ def _undo(payment: Payment, intent: Intent, reason: str) -> Intent:
     """No money will come: take all that was booked for it back and give the payment up."""
     with transaction.atomic(durable=True):
         open_ones = groups.bookings_of(payment).filter(status__in=CANCELLABLE)
-        if ids := list(open_ones.values_list("pk", flat=True)):
+        if payment.is_by_link:
+            pass  # it was booked before: the bill stays open
+        elif ids := list(open_ones.values_list("pk", flat=True)):
             try:
                 bookings.cancel_bookings(booking_ids=ids, by=None, reason="payment_failed")
             except (WrongState, ChangedMeanwhile) as changed:
@@ -307,7 +338,8 @@ def _undo(payment: Payment, intent: Intent, reason: str) -> Intent:
         now = lock(payment.pk)
         if now.status != Status.CAPTURING:
             raise Overtaken
-        change(now, status=Status.CANCELING, failure_code=reason)
+        kept = {"booking": None} if now.is_by_link else {}
+        change(now, status=Status.CANCELING, failure_code=reason, **kept)
     return intent
 
 
@@ -337,10 +369,9 @@ def give_up(payment_id: uuid.UUID) -> bool:
     """Give up an undecided payment whose hold is over. The caller goes on with `finalize`. True when it is given up."""
     with transaction.atomic(durable=True):
         payment = lock(payment_id)
-        hold = Hold.objects.get(pk=payment.hold_id)
         if (
             payment.status not in Payment.UNDECIDED
-            or hold.is_live(bookings.database_now())
+            or may_wait(payment, bookings.database_now())
             or _is_in_hand(payment, 0)
         ):
             return False
@@ -348,6 +379,13 @@ def give_up(payment_id: uuid.UUID) -> bool:
         if not payment.attempt:
             change(payment, status=Status.CANCELED)
         return True
+
+
+def may_wait(payment: Payment, now: dt.datetime) -> bool:
+    """An undecided one: its hold is live, or whoever follows the link is at it."""
+    if payment.is_by_link:
+        return now < payment.updated_at + dt.timedelta(minutes=LINK_MINUTES)
+    return Hold.objects.get(pk=payment.hold_id).is_live(now)
 
 
 def resume(payment_id: uuid.UUID) -> Intent | None:

@@ -51,6 +51,7 @@ def sweep(*, limit: int = 100) -> int:
 
 def _over(now: dt.datetime) -> QuerySet[Payment]:
     over = Q(hold__ended_at__isnull=False) | Q(hold__expires_at__lte=now)
+    over &= Q(is_by_link=False) | Q(updated_at__lte=now - dt.timedelta(minutes=payments.LINK_MINUTES))
     return Payment.objects.filter(over, status__in=Payment.UNDECIDED).order_by("updated_at")
 
 
@@ -105,7 +106,7 @@ def _open_payments(_first: dt.datetime, fix: bool) -> Iterator[Finding]:
 
 def _may_wait(payment: Payment, now: dt.datetime) -> bool:
     if payment.status in Payment.UNDECIDED:
-        return payment.hold.is_live(now)
+        return payments.may_wait(payment, now)
     pending = payment.refunds.filter(status=Refund.Status.PENDING).first()
     return bool(pending and now - pending.created_at < dt.timedelta(days=REFUND_DAYS))
 

@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from billing import contract_views, views, webhooks
+from billing import contract_views, desk_views, link_views, views, webhooks
 
 contracts = [
     path("", contract_views.index, name="contracts"),
@@ -22,6 +22,16 @@ urlpatterns = [
     path("checkout/<uuid:hold_id>/", views.checkout, name="checkout"),
     path("checkout/<uuid:hold_id>/payment/", views.pay, name="checkout_payment"),
     path("checkout/<uuid:hold_id>/status/", views.status, name="checkout_status"),
+    path("pay/<str:token>/", link_views.page, name="pay_link"),
+    path("pay/<str:token>/payment/", link_views.pay, name="pay_link_payment"),
+    path("pay/<str:token>/status/", link_views.status, name="pay_link_status"),
+    path("desk/<slug:clinic>/bookings/<slug:reference>/counter/", desk_views.take, name="desk_counter"),
+    path(
+        "desk/<slug:clinic>/bookings/<slug:reference>/counter/return/",
+        desk_views.give_back,
+        name="desk_counter_return",
+    ),
+    path("desk/<slug:clinic>/bookings/<slug:reference>/pay-link/", desk_views.send, name="desk_pay_link"),
     path("stripe/webhook/", webhooks.receive, name="stripe_webhook"),
     path("desk/<slug:clinic>/contracts/", include(contracts)),
 ]

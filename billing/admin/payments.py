@@ -7,7 +7,7 @@ from unfold.admin import TabularInline
 
 from billing import payments, refunds
 from billing.gateway import PaymentProviderDown
-from billing.models import Bill, BillLine, Payment, ProviderEvent, Refund
+from billing.models import Bill, BillLine, CounterPayment, Payment, ProviderEvent, Refund
 from clinic_booking.admin import ReadOnlyAdmin
 from clinic_booking.templatetags.page import money
 
@@ -17,6 +17,20 @@ class RefundInline(TabularInline):
     extra = 0
     can_delete = False
     readonly_fields = fields = ["seq", "status", "amount_cents", "reason", "failure_code", "provider_ref"]
+
+
+@admin.register(CounterPayment)
+class CounterPaymentAdmin(ReadOnlyAdmin):
+    list_display = ["bill", "amount", "method", "reference", "taken_by", "taken_at", "returned_at"]
+    list_filter = ["method"]
+    search_fields = ["=bill__booking__reference", "=reference"]
+    list_select_related = ["bill", "taken_by"]
+    date_hierarchy = "taken_at"
+    show_full_result_count = False
+
+    @admin.display(description=_("amount"), ordering="amount_cents")
+    def amount(self, payment: CounterPayment) -> str:
+        return money(payment.amount_cents)
 
 
 @admin.register(Payment)

@@ -1,6 +1,6 @@
 from billing.models.bills import Bill, BillLine, BillSeries
 from billing.models.contracts import Contract, ContractLine, ContractPattern, ContractSeries
-from billing.models.payments import Payment, ProviderEvent, Refund
+from billing.models.payments import CounterPayment, Payment, ProviderEvent, Refund
 
 __all__ = [
     "Bill",
@@ -10,6 +10,7 @@ __all__ = [
     "ContractLine",
     "ContractPattern",
     "ContractSeries",
+    "CounterPayment",
     "Payment",
     "ProviderEvent",
     "Refund",

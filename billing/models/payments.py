@@ -5,6 +5,7 @@ All changes are verbs in `billing/payments.py` and `billing/refunds.py`.
 
 import uuid
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -79,6 +80,14 @@ class Payment(models.Model):
         db_default="",
         help_text=_("What a person must look at."),
     )
+    is_by_link = models.BooleanField(
+        _("by link"),
+        default=False,
+        db_default=False,
+        help_text=_(
+            "Paid for a visit that was booked before: the visit stays, whatever becomes of the payment."
+        ),
+    )
     is_disputed = models.BooleanField(_("disputed"), default=False, db_default=False)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     updated_at = models.DateTimeField(_("changed at"), db_default=Now())
@@ -131,6 +140,52 @@ class Payment(models.Model):
     @property
     def is_settled(self) -> bool:
         return self.status in self.SETTLED
+
+
+class CounterPayment(models.Model):
+    """Money taken at the desk for a bill, all of it at once, and given back if the visit is cancelled."""
+
+    class Method(models.TextChoices):
+        CASH = "cash", _("Cash")
+        TERMINAL = "terminal", _("Card terminal")
+        PAYNOW = "paynow", _("PayNow")
+
+    bill = models.OneToOneField(
+        "billing.Bill", models.PROTECT, related_name="counter_payment", verbose_name=_("bill")
+    )
+    amount_cents = models.PositiveIntegerField(_("amount (cents)"))
+    method = models.CharField(_("method"), max_length=10, choices=Method)
+    reference = models.CharField(
+        _("reference"), max_length=40, blank=True, help_text=_("Of the slip. Never a card number.")
+    )
+    taken_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("taken by")
+    )
+    taken_at = models.DateTimeField(_("taken at"), db_default=Now())
+    returned_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("given back by"),
+    )
+    returned_at = models.DateTimeField(_("given back at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("payment at the counter")
+        verbose_name_plural = _("payments at the counter")
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_cents__gt=0), name="counter_payment_is_for_something"),
+            models.CheckConstraint(
+                condition=Q(returned_at__isnull=True, returned_by__isnull=True)
+                | Q(returned_at__isnull=False, returned_by__isnull=False),
+                name="counter_payment_returned_by_somebody",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.bill_id} {self.method}"
 
 
 class Refund(models.Model):

@@ -205,7 +205,17 @@ def test_nothing_of_a_card_is_kept():
     assert columns == {
         *("id", "idempotency_key", "hold", "booking", "patient", "status", "attempt"),
         *("amount_cents", "captured_cents", "refunded_cents", "currency", "provider_ref", "failure_code"),
-        *("problem", "is_disputed", "created_at", "updated_at", "checked_at", "payment", "seq", "reason"),
+        *(
+            "problem",
+            "is_by_link",
+            "is_disputed",
+            "created_at",
+            "updated_at",
+            "checked_at",
+            "payment",
+            "seq",
+            "reason",
+        ),
     }
 
 

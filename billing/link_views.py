@@ -1,0 +1,99 @@
+"""The page behind a link to pay: the visit, the amount, the payment fields. Whoever has the link may pay."""
+
+import contextlib
+import json
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from billing import checkout, paylinks, payments
+from billing.gateway import Intent, PaymentProviderDown
+from billing.models import Payment
+from billing.views import is_token, wants_json
+from clinic_booking.context import Request
+from scheduling.errors import BookingError
+from scheduling.models import Booking
+from scheduling.views import see_other
+
+Status = Payment.Status
+
+
+@never_cache
+@require_safe
+def page(request: Request, token: str) -> HttpResponse:
+    booking = _find(token)
+    payment = paylinks.payment_of(booking)
+    context: dict[str, Any] = {
+        "booking": booking,
+        "payment": payment,
+        "is_due": paylinks.is_due(booking) and paylinks.is_possible(booking),
+        "is_open": payment is not None and payment.status in (Status.SUBMITTING, Status.CAPTURING),
+        "stripe_js_url": settings.STRIPE_JS_URL,
+        "stripe_publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
+        "currency": settings.CURRENCY,
+        "pay_url": reverse("pay_link_payment", args=[token]),
+        "status_url": reverse("pay_link_status", args=[token]),
+        "texts": json.dumps({name: str(text) for name, text in checkout.TEXTS.items()}),
+    }
+    response = render(request, "billing/pay_link.html", context)
+    response._csp_update = checkout.stripe_hosts()  # type: ignore[attr-defined]
+    return response
+
+
+@never_cache
+@require_POST
+def pay(request: Request, token: str) -> HttpResponse:
+    booking, confirmation = _find(token), request.POST.get("confirmation_token", "")
+    if not is_token(confirmation):
+        return _answer(request, token, "failed", _("The payment fields need JavaScript. Please allow it."))
+    intent = None
+    try:
+        return_url = request.build_absolute_uri(reverse("pay_link_status", args=[token]))
+        with contextlib.suppress(PaymentProviderDown):
+            intent = paylinks.pay(booking=booking, confirmation_token=confirmation, return_url=return_url)
+    except BookingError as refusal:
+        return _answer(request, token, "failed", str(refusal))
+    return _standing(request, token, booking, intent)
+
+
+@never_cache
+@require_safe
+def status(request: Request, token: str) -> HttpResponse:
+    """How the payment stands, asked at the provider while it is open."""
+    booking, intent = _find(token), None
+    payment = paylinks.payment_of(booking)
+    if payment and not payment.is_settled:
+        with contextlib.suppress(PaymentProviderDown):
+            intent = payments.resume(payment.pk)
+    return _standing(request, token, booking, intent)
+
+
+def _standing(request: Request, token: str, booking: Booking, intent: Intent | None) -> HttpResponse:
+    payment = paylinks.payment_of(booking)
+    if payment is None or payment.status in (Status.CREATED, Status.CANCELING, Status.CANCELED):
+        return _answer(request, token, "failed", str(checkout.TEXTS["again"]))
+    if payment.status == Status.FAILED:
+        return _answer(request, token, "failed", checkout.failure_sentence(payment.failure_code))
+    if payment.status == Status.REQUIRES_ACTION and intent and intent.status == "requires_action":
+        return _answer(request, token, "requires_action", client_secret=intent.client_secret)
+    if payment.status in (Status.SUBMITTING, Status.CAPTURING, Status.REQUIRES_ACTION):
+        return _answer(request, token, "processing", str(checkout.WAITING))
+    return _answer(request, token, "paid", redirect=reverse("pay_link", args=[token]))
+
+
+def _answer(request: Request, token: str, standing: str, message: str = "", **facts: str) -> HttpResponse:
+    if wants_json(request):
+        return JsonResponse({"status": standing, "message": message} | facts)
+    return see_other(reverse("pay_link", args=[token]))
+
+
+def _find(token: str) -> Booking:
+    if booking := paylinks.opened(token):
+        return booking
+    raise Http404
