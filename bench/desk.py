@@ -48,13 +48,15 @@ new MutationObserver((_changes, self) => {
 }).observe(document, { childList: true, subtree: true });
 """
 WATCH = """
-([reference, time]) => { window.seenAt = new Promise((seen) => {
-  const look = () => {
+([reference, time]) => { window.seenAt = new Promise((seen, lost) => {
+  const watching = new MutationObserver(() => {
     const box = document.querySelector(`.visit-box[data-booking="${reference}"]`);
-    if (box?.textContent.includes(time)) seen(performance.timeOrigin + performance.now());
-    else requestAnimationFrame(look);
-  };
-  look();
+    if (!box?.textContent.includes(time)) return;
+    watching.disconnect();
+    seen(performance.timeOrigin + performance.now());
+  });
+  watching.observe(document, { childList: true, subtree: true, characterData: true });
+  setTimeout(() => lost(new Error(`${reference} never came to ${time}`)), 10000);
 }); }
 """
 SEEN = "() => window.seenAt"
@@ -108,7 +110,7 @@ def measure(port: int, session: str, clinic: Clinic, day: dt.date) -> Iterator[t
 def _dataset(port: int, session: str, clinic: Clinic, day: dt.date) -> Iterator[tuple[object, ...]]:
     from scheduling import calendar
 
-    text = calendar.dataset(clinic=clinic, first=day, days=1)
+    text = calendar.dataset(clinics=[clinic], first=day, days=1)
     request = load.get(f"/desk/{clinic.slug}/dataset.json?from={day}&to={day}", session)
     load.run(port, [request] * 20, clients=1)
     result = load.run(port, [request] * 200, clients=1)
@@ -127,6 +129,7 @@ def _paint(open_page: Any, clinic: Clinic, day: dt.date) -> tuple[object, ...]:
         while not (at := page.evaluate("window.paintedAt ?? null")):
             page.wait_for_timeout(20)
         took.append(at)
+    page.close()
     cold, *warm = took
     return "first paint of the day", f"{statistics.median(warm):.0f}", f"{max(warm):.0f}", f"cold {cold:.0f}"
 
@@ -181,12 +184,13 @@ def _browser(port: int, session: str) -> Iterator[Any]:
     ]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.of_the_system(), args=chromium.FLAGS)
-        context = browser.new_context(
-            base_url=url, viewport={"width": 1440, "height": 900}, locale="en-SG", reduced_motion="reduce"
-        )
-        context.add_cookies(cookies)
 
         def open_page(script: str = "") -> Any:
+            """In a window of its own: what lies behind another is not drawn."""
+            context = browser.new_context(
+                base_url=url, viewport={"width": 1440, "height": 900}, locale="en-SG", reduced_motion="reduce"
+            )
+            context.add_cookies(cookies)
             page = context.new_page()
             if script:
                 page.add_init_script(script)
