@@ -48,6 +48,13 @@ class NoSuchPage(NamedError):
     sentence = _("There is no such page. It may have moved, or the address has a typing error.")
 
 
+class NotThisWay(NamedError):
+    status = 405
+    sentence = _(
+        "Nothing was changed: this address only takes what a form sends. Please go back, and send the form again."
+    )
+
+
 class TooLarge(NamedError):
     status = 413
     sentence = _("This is too large to be accepted.")

@@ -77,7 +77,13 @@ class NamedErrors:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if response.status_code != 405 or response.content:
+            return response
+        # Who is logged out before a form is sent comes to its address after the login: no blank page then.
+        said = errors.answer(request, errors.NotThisWay())
+        said.headers["Allow"] = response.headers.get("Allow", "")
+        return said
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         named = errors.named(exception)

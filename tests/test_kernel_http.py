@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import include, path
 from django.utils.html import escape
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
 
 from clinic_booking import errors, logs
 from tests.servers import serve
@@ -62,6 +63,7 @@ def fail_with(exception):
 urlpatterns = [
     path("echo/", echo),
     path("form/", form),
+    path("post/", require_POST(form)),
     path("meta/", meta),
     path("named/", refuse),
     path("slow/", take_too_long),
@@ -208,6 +210,13 @@ def test_trouble_has_a_status_and_a_sentence(lenient, path, error):
     assert response.status_code == error.status
     assert str(escape(error.sentence)) in response.text
     assert response.get("Retry-After") == ("2" if error is errors.Busy else None)
+
+
+def test_address_of_a_form_is_no_blank_page(client):
+    """Whoever logs in anew comes there with a GET."""
+    response = client.get("/post/")
+    assert (response.status_code, response["Allow"]) == (405, "POST")
+    assert str(errors.NotThisWay.sentence) in response.text
 
 
 def test_stale_form_is_refused_with_a_sentence():
