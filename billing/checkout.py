@@ -14,6 +14,7 @@ from billing.models import Payment
 from billing.refusals import refusal_sentence
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import phone
+from patients import contacts
 from patients.models import Consent, Patient
 from patients.privacy import NOTICE_VERSION
 from scheduling import booking
@@ -59,7 +60,9 @@ def record_details(*, hold: Hold, details: Details, user: User | None, guest_id:
             # Their session is booked, whoever sits at the browser: staff, or somebody with the link of an offer.
             patient = hold.patient
         else:
-            patient = _known(user, details) if user else _guest(guest_id, details)
+            patient = (
+                contacts.of_login(user=user, details=details.contacts) if user else _guest(guest_id, details)
+            )
         given = {"patient": patient, "purpose": Consent.Purpose.CARE_AND_BOOKING, "is_given": True}
         latest = Consent.objects.filter(patient=patient, purpose=given["purpose"]).order_by("pk").last()
         if not (latest and latest.is_given and latest.notice_version == NOTICE_VERSION):
@@ -78,17 +81,6 @@ def record_details(*, hold: Hold, details: Details, user: User | None, guest_id:
 
 def _patient_of(user: User) -> Patient | None:
     return Patient.objects.filter(user=user).first()
-
-
-def _known(user: User, details: Details) -> Patient:
-    """The patient of the login: what is on file stays, what is missing is filled in."""
-    patient, _created = Patient.objects.get_or_create(user=user, defaults=details.contacts)
-    missing = {field: value for field, value in details.contacts.items() if not getattr(patient, field)}
-    for field, value in missing.items():
-        setattr(patient, field, value)
-    if missing:
-        patient.save(update_fields=list(missing))
-    return patient
 
 
 def _guest(guest_id: int | None, details: Details) -> Patient:

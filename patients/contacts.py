@@ -1,4 +1,6 @@
-"""Contact details as the staff puts them right. Each change is an event that names the fields, never what is in them."""
+"""Contact details. What the staff puts right is an event that names the fields, never what is in them."""
+
+from collections.abc import Mapping
 
 from django.db import transaction
 
@@ -34,3 +36,14 @@ def has_no_email(*, patient_id: int, by: User, clinic_id: int) -> None:
     with transaction.atomic(durable=True):
         data = {"patient": patient_id, "by": by.pk}
         publish("patient.has_no_email", f"patient:{patient_id}", data, clinic_id=clinic_id)
+
+
+def of_login(*, user: User, details: Mapping[str, str]) -> Patient:
+    """The patient of the login: what is on file stays, what is missing is filled in. Joins the caller's transaction."""
+    patient, _created = Patient.objects.get_or_create(user=user, defaults=details)
+    missing = {field: value for field, value in details.items() if not getattr(patient, field)}
+    for field, value in missing.items():
+        setattr(patient, field, value)
+    if missing:
+        patient.save(update_fields=list(missing))
+    return patient

@@ -148,7 +148,7 @@ def accept(*, offer_id: int, owner: str) -> Hold:
     Raises OfferOver, OfferDeclined, OfferWithdrawn, OfferAccepted for another browser, and what `take_offer` raises.
     """
     found = WaitlistOffer.objects.select_related("entry__session__request", "hold").get(pk=offer_id)
-    if found.outcome == WaitlistOffer.Outcome.ACCEPTED and (own := _own_checkout(found, owner)):
+    if found.outcome == WaitlistOffer.Outcome.ACCEPTED and (own := own_checkout(found, owner)):
         return own
     if found.outcome != WaitlistOffer.Outcome.OPEN:
         raise ENDED[found.outcome]
@@ -158,7 +158,7 @@ def accept(*, offer_id: int, owner: str) -> Hold:
         hold = holds.take_offer(hold_id=found.hold_id, owner=owner)
     except (HoldExpired, HoldGone) as error:
         # A double click: the first one has taken it.
-        if own := _own_checkout(found, owner):
+        if own := own_checkout(found, owner):
             return own
         raise OfferOver from error
     with transaction.atomic(durable=True):
@@ -167,7 +167,8 @@ def accept(*, offer_id: int, owner: str) -> Hold:
     return hold
 
 
-def _own_checkout(found: WaitlistOffer, owner: str) -> Hold | None:
+def own_checkout(found: WaitlistOffer, owner: str) -> Hold | None:
+    """What this browser is booking after it has accepted."""
     running = Hold.objects.filter(session=found.entry.session_id, owner=owner, kind=Hold.Kind.CHECKOUT)
     hold = running.filter(ended_at=None).first()
     return hold if hold and hold.is_live(database_now()) else None

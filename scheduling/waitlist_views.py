@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import phone
+from patients import contacts
 from patients.forms import ContactForm
 from patients.models import Consent, Patient
 from patients.privacy import NOTICE_VERSION
@@ -108,7 +109,7 @@ def record_contact(*, user: User | None, guest: Patient | None, details: dict[st
     """Who it is, with the consent that was just given. A guest with other details is somebody else."""
     with transaction.atomic(durable=True):
         if user:
-            patient, _created = Patient.objects.get_or_create(user=user, defaults=details)
+            patient = contacts.of_login(user=user, details=details)
         elif guest and {field: getattr(guest, field) for field in details} == details:
             patient = guest
         else:
@@ -248,6 +249,8 @@ def _offer_page(request: Request, found: WaitlistOffer, refusal: BookingError | 
     if is_open and not found.hold.is_live(booking.database_now()):
         over = OfferOver()
     said = refusal or over
+    is_accepted = found.outcome == WaitlistOffer.Outcome.ACCEPTED
+    checkout = waitlist_offers.own_checkout(found, owner_of(request)) if is_accepted else None
     context = {
         "nav": "me",
         "offer": found,
@@ -255,6 +258,7 @@ def _offer_page(request: Request, found: WaitlistOffer, refusal: BookingError | 
         "entry": found.entry,
         "is_open": over is None and refusal is None,
         "sentence": said.sentence if said else "",
+        "checkout": checkout,
         "visit": Booking.objects.live().filter(session=found.entry.session_id).first(),
     }
     return render(request, "scheduling/waitlist_offer.html", context, status=said.status if said else 200)

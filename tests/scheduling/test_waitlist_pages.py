@@ -93,6 +93,16 @@ def test_known_patient_is_asked_nothing_else(me, known, service):
     assert "On the waitlist" in text(me.get("/me/"))
 
 
+def test_what_was_missing_on_file_is_kept(me, known, service):
+    """Or nobody could tell them of an offer."""
+    Patient.objects.filter(pk=known.pk).update(email="", phone="")
+    given = {"name": "Somebody Else", "email": "found@example.com", "phone": "9123 4567", "consent": "on"}
+    assert me.post(JOIN, wished(service) | given).status_code == 303
+    name = known.name
+    known.refresh_from_db()
+    assert (known.name, known.email, known.phone) == (name, "found@example.com", "+6591234567")
+
+
 def test_joining_twice_is_said(me, service):
     me.post(JOIN, wished(service, weekdays=["1"]))
     again = me.post(JOIN, wished(service, weekdays=["1"]))
@@ -190,6 +200,14 @@ def test_offer_that_is_to_be_paid_leads_to_the_checkout(me, offer, known):
     assert answer.headers["location"] == f"/checkout/{hold.pk}/"
     page = text(me.get(answer.headers["location"]))
     assert known.name in page
+
+
+def test_way_back_to_the_checkout_of_an_accepted_offer(me, offer):
+    checkout = me.post(reverse("accept_offer", args=[offer.pk])).headers["location"]
+    page = text(me.get(reverse("offer", args=[offer.pk])))
+    assert "please finish the booking" in page
+    assert f'href="{checkout}"' in page
+    assert "still on the waitlist" not in page
 
 
 def test_prepaid_session_is_booked_at_once(me, offer):
