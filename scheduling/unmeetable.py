@@ -5,6 +5,7 @@ left is decided when sessions are planned.
 """
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -297,13 +298,17 @@ def _together(
     if most is not None and most < least:
         yield Problem(_("The gaps that the rules ask for contradict each other."))
         return
-    yield from _fitting(sorted(set().union(*left.values())), span, looked, quantity, least, most)
+    days = sorted(set().union(*left.values()))
+    if least:
+        yield from _fitting(days, span, looked, quantity, least, most)
+    elif looked.last == span.last and (quantity > len(days) or most == 0):
+        yield from _fitting_side_by_side(left, quantity, is_one_day=most == 0)
 
 
 def _fitting(
     days: list[dt.date], span: Span, looked: Span, quantity: int, least: int, most: int | None
 ) -> Iterator[Problem]:
-    if least == 0 or span.last is None:
+    if span.last is None:
         return
     possible = longest_row(days, least, most)
     if looked.last != span.last and (most is None or _is_cut_short(looked)):
@@ -315,6 +320,20 @@ def _fitting(
         )
         values = {"gap": least, "possible": possible, "quantity": quantity, "last": _day(span.last)}
         yield Problem(text % values, "valid_until")
+
+
+def _fitting_side_by_side(supply: Supply, quantity: int, *, is_one_day: bool) -> Iterator[Problem]:
+    """Several on a day, one after the other: the patient is in one place at a time."""
+    rows: dict[dt.date, list[Hour]] = defaultdict(list)
+    for hour in sorted(supply, key=lambda hour: hour.end):
+        for day in supply[hour]:
+            if not rows[day] or hour.start >= rows[day][-1].end:
+                rows[day].append(hour)
+    a_day = [len(row) for row in rows.values()]
+    possible = max(a_day) if is_one_day else sum(a_day)
+    if possible < quantity:
+        text = _("There are hours for %(possible)d of %(quantity)d sessions in this time.")
+        yield Problem(text % {"possible": possible, "quantity": quantity}, "quantity")
 
 
 def _is_cut_short(looked: Span) -> bool:

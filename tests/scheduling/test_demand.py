@@ -186,6 +186,15 @@ def test_gaps_do_not_fit_into_the_validity(problems):
     assert problems(PatternSpec(min_gap_days=14), quantity=6, valid_until=until) == []
 
 
+def test_more_sessions_than_hours(problems):
+    """Monday to Wednesday, eight visits of twenty minutes a day beside the break."""
+    days = {"valid_until": TODAY + dt.timedelta(2)}
+    assert problems(quantity=24, **days) == []
+    assert problems(quantity=25, **days) == ["There are hours for 24 of 25 sessions in this time."]
+    (said,) = problems(must(max_gap_days=0), quantity=9, **days)
+    assert said == "There are hours for 8 of 9 sessions in this time."
+
+
 def test_gaps_and_weekdays_are_seen_together(problems):
     """Every second Saturday cannot be a week apart."""
     pattern = must(weekdays=frozenset({6}), min_gap_days=7, max_gap_days=13)
