@@ -11,9 +11,10 @@ from django.utils import timezone
 from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from clinic_booking.errors import NamedError
-from scheduling.inventory import BATCH_DAYS, planned_on
+from scheduling.inventory import BATCH_DAYS, hours_of, planned_on
 from scheduling.models import (
     ChangePlan,
     Clinic,
@@ -26,6 +27,7 @@ from scheduling.models import (
 )
 
 Kind = ChangePlan.Kind
+TOO_SHORT = gettext_lazy("Not one slot of this length fits into these hours.")
 EXCEPTIONS = {Kind.LEAVE, Kind.CLOSURE, Kind.PUBLIC_HOLIDAY, Kind.EXTRA_HOURS}
 
 
@@ -166,6 +168,8 @@ def _write_hours(plan: ChangePlan) -> Scope:
     if plan.kind == Kind.HOURS:
         breaks = breaks_of(plan, template)
         check_breaks(breaks)
+        check_length(template, breaks)
+        template.check_overlap(breaks)
         template.breaks.all().delete()
         TemplateBreak.objects.bulk_create(breaks)
     return reach(clinics=[plan.clinic], practitioners={before, template.practitioner_id})
@@ -232,7 +236,15 @@ def check_exception(exception: ScheduleException) -> None:
     """Raises ValidationError. Besides what the model says: extra hours do not lie on other hours or on leave."""
     exception.full_clean()
     if exception.kind == ScheduleException.Kind.EXTRA_HOURS:
+        if exception.ends_at - exception.starts_at < dt.timedelta(minutes=exception.slot_minutes):
+            raise ValidationError(TOO_SHORT)
         check_extra_hours(exception)
+
+
+def check_length(template: ScheduleTemplate, breaks: Collection[TemplateBreak]) -> None:
+    """Raises ValidationError for hours of which the breaks leave no slot."""
+    if not hours_of(template, breaks).grid():
+        raise ValidationError(TOO_SHORT)
 
 
 def check_extra_hours(extra: ScheduleException) -> None:
@@ -278,11 +290,10 @@ def _check_against_hours(extra: ScheduleException) -> None:
 def scope_of(exception: ScheduleException) -> Scope:
     who = [exception.practitioner_id] if exception.practitioner_id else None
     clinics = [exception.clinic] if exception.clinic else clinics_with(exception.practitioner_id)
-    zone = clinics[0] if clinics else None
-    first, last = (
-        zone.local_date(at) if zone else at.date()
-        for at in (exception.starts_at, exception.ends_at - dt.timedelta(microseconds=1))
-    )
+    end = exception.ends_at - dt.timedelta(microseconds=1)
+    # It may be another day where the next clinic is.
+    first = min((clinic.local_date(exception.starts_at) for clinic in clinics), default=None)
+    last = max((clinic.local_date(end) for clinic in clinics), default=None)
     absent = None
     if exception.kind != ScheduleException.Kind.EXTRA_HOURS:
         absent = Absent(exception.starts_at, exception.ends_at)

@@ -1,7 +1,7 @@
 """Every verb on supply: make slots from the plans of the coming days, block and unblock them."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
@@ -18,7 +18,14 @@ from scheduling import live
 from scheduling.availability import Absence, ExtraHours, Hours, SlotSpec, slot_specs
 from scheduling.errors import SlotGone, SlotTaken
 from scheduling.locks import OUTSIDE_HOURS, database_now, end_run_out, lock_slots
-from scheduling.models import Clinic, Practitioner, ScheduleException, ScheduleTemplate, Slot
+from scheduling.models import (
+    Clinic,
+    Practitioner,
+    ScheduleException,
+    ScheduleTemplate,
+    Slot,
+    TemplateBreak,
+)
 
 MAX_DAYS = 400
 BATCH_DAYS = 30
@@ -176,7 +183,9 @@ def wanted(batch: Batch) -> Iterator[SlotSpec]:
     )
 
 
-def hours_of(template: ScheduleTemplate) -> Hours:
+def hours_of(template: ScheduleTemplate, breaks: Iterable[TemplateBreak] | None = None) -> Hours:
+    """With other breaks than those stored, where they are just being written."""
+    pauses = template.breaks.all() if breaks is None else breaks
     return Hours(
         template_id=template.pk,
         clinic_id=template.clinic_id,
@@ -189,7 +198,7 @@ def hours_of(template: ScheduleTemplate) -> Hours:
         valid_from=template.valid_from,
         valid_until=template.valid_until,
         every_n_weeks=template.every_n_weeks,
-        breaks=tuple((pause.starts_at, pause.ends_at) for pause in template.breaks.all()),
+        breaks=tuple((pause.starts_at, pause.ends_at) for pause in pauses),
     )
 
 

@@ -257,12 +257,13 @@ class HoursForm(EditForm):
             made.full_clean(validate_unique=False)
         except ValidationError as problem:
             raise ValidationError(problem.messages) from problem
+        breaks = [TemplateBreak(template=made, starts_at=a, ends_at=b) for a, b in given["breaks"]]
         try:
-            edits.check_breaks(
-                [TemplateBreak(template=made, starts_at=a, ends_at=b) for a, b in given["breaks"]]
-            )
+            edits.check_breaks(breaks)
         except ValidationError as problem:
             raise ValidationError({"breaks": problem.messages}) from problem
+        edits.check_length(made, breaks)
+        made.check_overlap(breaks)
         self.made = made
         return given
 

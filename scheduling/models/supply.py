@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from collections.abc import Iterable
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, RangeOperators
@@ -102,7 +103,11 @@ class ScheduleTemplate(models.Model):
     def clean(self) -> None:
         if self.station_id and self.clinic_id and self.station.clinic_id != self.clinic_id:
             raise ValidationError({"station": _("This station belongs to another clinic.")})
-        if other := self.overlapping():
+        self.check_overlap(list(self.breaks.all()) if self.pk else [])
+
+    def check_overlap(self, breaks: Iterable["TemplateBreak"]) -> None:
+        """With these breaks. Raises ValidationError."""
+        if other := self.overlapping(breaks):
             raise ValidationError(
                 _("%(practitioner)s already has hours at “%(station)s” that overlap: %(start)s–%(end)s."),
                 params={
@@ -113,7 +118,7 @@ class ScheduleTemplate(models.Model):
                 },
             )
 
-    def overlapping(self) -> "ScheduleTemplate | None":
+    def overlapping(self, breaks: Iterable["TemplateBreak"] = ()) -> "ScheduleTemplate | None":
         """Another template that wants the practitioner or the station at the same time. Breaks may be used."""
         if not (self.starts_at and self.ends_at and self.valid_from and self.weekdays):
             return None
@@ -132,6 +137,8 @@ class ScheduleTemplate(models.Model):
         )
         if self.valid_until:
             others = others.filter(valid_from__lte=self.valid_until)
+        for pause in breaks:
+            others = others.exclude(starts_at__gte=pause.starts_at, ends_at__lte=pause.ends_at)
         return next((other for other in others if self._shares_a_week_with(other)), None)
 
     def _shares_a_week_with(self, other: "ScheduleTemplate") -> bool:

@@ -219,6 +219,37 @@ def test_leave_reaches_every_clinic_of_the_practitioner(lim, consultation, recep
     assert plan.removed == 9 + 2
 
 
+def test_leave_is_another_day_where_the_other_clinic_is(lim, consultation, receptionist):
+    """The morning in Singapore is the afternoon of the day before in New York."""
+    abroad = factories.ClinicFactory(time_zone="America/New_York")
+    afternoon = factories.ScheduleTemplateFactory(
+        clinic=abroad, practitioner=lim.practitioner, starts_at=dt.time(14), ends_at=dt.time(15)
+    )
+    generate(days=5, clinics=[abroad], first=abroad.today())
+    before = lim.clinic.today() + dt.timedelta(2)
+    hit = visit(afternoon, consultation, 14, day=(before - abroad.today()).days)
+
+    plan = sick_day(lim, receptionist, day=3)
+
+    assert plan.proposals.get().booking == hit
+    assert plan.removed == 9 + 2
+
+
+def test_hours_with_others_in_their_break_can_be_changed(clinic, consultation, receptionist):
+    hours = practise(clinic, consultation, breaks=[(dt.time(10), dt.time(11))])
+    guest = factories.ScheduleTemplateFactory(
+        clinic=clinic, station=hours.station, starts_at=dt.time(10), ends_at=dt.time(11)
+    )
+    with pytest.raises(EditRefused, match="overlap: 10:00–11:00"):
+        new_hours(hours, receptionist, breaks=[])
+
+    pauses = [(dt.time(10), dt.time(11))]
+    plan = new_hours(hours, receptionist, breaks=pauses, ends_at=dt.time(13))
+
+    assert plan.added >= 5 * 3
+    guest.full_clean()
+
+
 def test_visits_go_to_hours_that_the_plan_adds(lim, consultation, receptionist):
     visit(lim, consultation, 9)
     visit(lim, consultation, 10)

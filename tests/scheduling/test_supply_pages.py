@@ -296,6 +296,7 @@ def test_closure_in_the_past_is_explained(desk, lim):
     [
         ({"from_time": "11:00", "until_time": "13:00"}, "overlap the regular hours of this practitioner"),
         ({"from_time": "14:00", "until_time": "14:00"}, "The end must be after the start."),
+        ({"from_time": "14:00", "until_time": "14:10"}, "Not one slot of this length fits into these hours."),
         ({"from_time": "14:00", "until_time": "15:00", "slot_minutes": 0}, "greater than or equal to 5"),
         ({"from_time": "", "until_time": "15:00"}, "This field is required."),
     ],
@@ -343,6 +344,8 @@ def test_extra_hours_in_leave_are_refused(desk, lim, receptionist):
         ({"breaks": "noon"}, "Please write breaks like"),
         ({"breaks": "29:00–30:00"}, "Please write breaks like"),
         ({"ends_at": "13:00"}, "The end must be after the start."),
+        ({"ends_at": "14:10"}, "Not one slot of this length fits into these hours."),
+        ({"breaks": "14:10–17:00"}, "Not one slot of this length fits into these hours."),
         ({"weekdays": []}, "This field is required."),
         ({"starts_at": "11:00"}, "that overlap: 09:00–12:00"),
         ({"valid_until": "2024-01-01"}, "“Valid until” is before “valid from”."),
