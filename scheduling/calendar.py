@@ -50,6 +50,7 @@ CROSS JOIN LATERAL (
         'start', (extract(epoch FROM (b.starts_at AT TIME ZONE c.time_zone) - %(midnight)s) / 60)::int,
         'end', (extract(epoch FROM (b.ends_at AT TIME ZONE c.time_zone) - %(midnight)s) / 60)::int,
         'patient', a.name, 'service', b.service_id, 'service_name', v.name,
+        'buffer', v.buffer_minutes,
         'arrived', (extract(epoch FROM b.arrived_at) * 1000)::bigint,
         'called', (extract(epoch FROM b.called_at) * 1000)::bigint,
         'started', (extract(epoch FROM b.started_at) * 1000)::bigint,

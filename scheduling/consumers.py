@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import random
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +17,7 @@ from scheduling import live
 from scheduling.models import Clinic, Membership
 
 FORBIDDEN, NOT_FOUND, TRY_AGAIN = 4403, 4404, 1013
+RECHECK_SECONDS = 30.0
 
 
 class Availability(AsyncWebsocketConsumer):
@@ -66,13 +68,45 @@ class Availability(AsyncWebsocketConsumer):
 
 
 class ClinicDay(Availability):
-    """The same for staff of the clinic."""
+    """The same for staff of the clinic, as long as they are: who leaves or logs out is looked at again."""
+
+    watcher: asyncio.Task[None] | None = None
 
     def may_listen(self, clinic: Clinic) -> bool:
         user: User = self.scope["user"]
         return user.is_superuser or (
             user.is_active and Membership.objects.filter(user_id=user.pk, clinic=clinic).exists()
         )
+
+    async def connect(self) -> None:
+        await super().connect()
+        if self.sender:
+            self.watcher = asyncio.create_task(self.watch())
+
+    async def watch(self) -> None:
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS * random.uniform(0.75, 1.25))  # noqa: S311  (spread, no secret)
+            if not await database_sync_to_async(self.may_still_listen)():
+                await self.close(FORBIDDEN)
+                return
+
+    def may_still_listen(self) -> bool:
+        session = self.scope["session"]
+        try:
+            user = User.objects.filter(pk=self.scope["user"].pk, is_active=True).first()
+            if user is None or not session.exists(session.session_key):
+                return False
+            self.scope["user"] = user
+            return self.find_channel(**self.scope["url_route"]["kwargs"]) != FORBIDDEN
+        except OperationalError:
+            return True  # nobody is shut out because the database is away
+
+    async def __call__(self, *args: Any) -> None:
+        try:
+            await super().__call__(*args)
+        finally:
+            if self.watcher:
+                self.watcher.cancel()
 
 
 class Nowhere(AsyncWebsocketConsumer):

@@ -16,9 +16,9 @@ from redis.retry import Retry
 
 
 @contextmanager
-def serve(application) -> Iterator[str]:
+def serve(application, port: int = 0) -> Iterator[str]:
     """The address. A request made before the server is up waits in the socket's backlog."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+    with closing(socket.create_server(("127.0.0.1", port))) as listening:
         config = uvicorn.Config(
             application,
             lifespan="on",

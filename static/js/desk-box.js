@@ -25,7 +25,7 @@ export function box({ start, end, extendedProps }) {
   if (reference) node.dataset.booking = reference;
   const name = document.createElement("b");
   name.append(first);
-  const marks = [isOverbooked && icon("overbooked"), icon(status)].filter(Boolean);
+  const marks = [isOverbooked && icon("overbooked"), status !== "booked" && icon(status)].filter(Boolean);
   if (marks.length) name.prepend(...marks);
   node.append(name, text("span", second));
   return node;

@@ -92,4 +92,5 @@ root.addEventListener("desk:live", ({ detail }) => {
 });
 root.addEventListener("desk:lost", () => { delete status.dataset.state; status.textContent = ""; });
 setInterval(turnOver, 1000);
+if (shown.view === "week" && !shown.practitioner) show(week(), { isStep: false });
 paintLinks(); // not the fields: somebody may have been faster than the scripts

@@ -36,7 +36,22 @@ function first(all) {
 
 function place(el) {
   const { left, right, top, bottom } = el.getBoundingClientRect();
-  return { el, x: (left + right) / 2, y: (top + bottom) / 2 };
+  return { el, left, x: (left + right) / 2, y: (top + bottom) / 2 };
+}
+
+// j and k: all visits in turn, column by column.
+export function walk(root, direction) {
+  const all = visits(root).map(place).sort((a, b) => a.left - b.left || a.y - b.y).map(({ el }) => el);
+  const here = all.indexOf(document.activeElement);
+  if (here < 0) return all.find((el) => el.tabIndex === 0)?.focus();
+  go(all[here], all[here + direction]);
+}
+
+function go(from, to) {
+  if (!to) return;
+  from.tabIndex = -1;
+  to.tabIndex = 0;
+  to.focus();
 }
 
 const AHEAD = {
@@ -58,8 +73,5 @@ export function arrowKeys(event, root) {
     return { el, along, cost: along + 3 * aside };
   });
   const next = candidates.filter(({ along }) => along > 8).sort((a, b) => a.cost - b.cost)[0]?.el;
-  if (!next) return;
-  from.tabIndex = -1;
-  next.tabIndex = 0;
-  next.focus();
+  go(from, next);
 }

@@ -4,3 +4,4 @@ import "./desk.js";
 import "./desk-head.js";
 import "./desk-book.js";
 import "./desk-acts.js";
+import "./desk-print.js";

@@ -25,10 +25,11 @@ function press(event) {
   run(event);
 }
 
-export const openHelp = () => help?.showModal();
+const openHelp = () => help?.showModal();
 
 addEventListener("keydown", press);
 onKey("?", openHelp);
+document.querySelector("[data-keys]")?.addEventListener("click", openHelp);
 help?.addEventListener("click", (event) => { if (event.target === help) help.close(); });
 if (toggle) {
   toggle.checked = !areOff();

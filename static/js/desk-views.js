@@ -10,11 +10,9 @@ const VIEWS = {
     columnOf: ({ practitioner }) => `p${practitioner}`,
   },
   stations: {
-    columns: (day) => day.clinics.flatMap((clinic) => {
-      const used = new Set([...day.slots.values(), ...day.bookings.values()].map(({ station }) => station));
-      return clinic.stations.filter(({ id }) => used.has(id))
-        .map(({ id, name }) => ({ id: `s${id}`, title: name, note: clinic.name, clinic: clinic.slug, station: id }));
-    }),
+    columns: (day) => day.clinics.flatMap((clinic) => clinic.stations
+      .map(({ id, name }) => ({ id: `s${id}`, title: name, note: whoIsAt(id, day, clinic), clinic: clinic.slug, station: id }))
+      .filter(({ note }) => note)),
     columnOf: ({ station }) => `s${station}`,
   },
   week: {
@@ -26,8 +24,8 @@ const VIEWS = {
     columnOf: ({ date }) => `d${date}`,
   },
   clinics: {
-    columns: (day) => day.clinics.flatMap((clinic) => clinic.people
-      .map(({ id, name }) => ({ id: `c${clinic.slug}-p${id}`, title: name, note: clinic.name, clinic: clinic.slug, practitioner: id }))),
+    columns: (day, shown, { clinics, places }) => day.clinics.flatMap((clinic) => clinic.people
+      .map(({ id, name }) => ({ id: `c${clinic.slug}-p${id}`, title: name, note: places.split("|")[clinics.split(" ").indexOf(clinic.slug)] ?? clinic.name, clinic: clinic.slug, practitioner: id }))),
     columnOf: ({ clinic, practitioner }) => `c${clinic}-p${practitioner}`,
   },
 };
@@ -40,11 +38,17 @@ export function datesOf({ view, date }) {
   return Array.from({ length: 7 }, (_, n) => shift(monday, n));
 }
 
+function whoIsAt(station, day, { people }) {
+  const ids = new Set();
+  for (const each of [...day.slots.values(), ...day.bookings.values()]) if (each.station === station) ids.add(each.practitioner);
+  return people.filter(({ id }) => ids.has(id)).map(({ name }) => name).join(", ");
+}
+
 // {columns, events, from, to, step}: all that the calendar is to show.
 export function board(day, shown, words) {
   const view = VIEWS[shown.view];
   const dates = datesOf(shown);
-  const columns = view.columns(day, { ...shown, dates }).map((column) => ({ practitioner: null, station: null, date: shown.date, ...column }));
+  const columns = view.columns(day, { ...shown, dates }, words).map((column) => ({ practitioner: null, station: null, date: shown.date, ...column }));
   const parts = new Map(columns.map(({ id }) => [id, { slots: [], bookings: [] }]));
   for (const slot of day.slots.values()) parts.get(view.columnOf(slot))?.slots.push(slot);
   for (const booking of day.bookings.values()) parts.get(view.columnOf(booking))?.bookings.push(booking);
@@ -86,7 +90,7 @@ class Painter {
     const words = [clock(booking.start), this.stateWords(status, booking), booking.service_name];
     return this.event(`b${booking.ref}`, column, booking, {
       kind: "visit", status, reference: booking.ref, version: booking.version, service: booking.service,
-      first: booking.patient, second: words.filter(Boolean).join(" · "),
+      state: words[1] || this.words.booked, first: booking.patient, second: words.filter(Boolean).join(" · "),
       isMovable: booking.status === "booked", isOverbooked: booking.overbooked,
       isFresh: !this.day.known.has(booking.ref), isDimmed: !this.matches(booking, status),
     });
@@ -123,6 +127,8 @@ class Painter {
       if (block.status === "booked") {
         while (next < bookings.length && bookings[next].end <= block.start) next++;
         if (next < bookings.length && bookings[next].start < block.end) continue;
+        const last = bookings[next - 1]; // its time after the visit, for cleaning or notes
+        if (last && block.start < last.end + last.buffer) block.status = "buffer";
       }
       events.push(this.event(`s${column.id}-${block.start}`, column, block, {
         kind: "claim", status: block.status, first: this.words[block.status], second: `${clock(block.start)}–${clock(block.end)}`,

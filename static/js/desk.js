@@ -16,11 +16,11 @@
 // DOM events on the root (#desk), which bubble: desk:pick (an empty time was clicked; detail: a place),
 // desk:open (a visit is shown in the drawer #details; detail: {reference, version, clinic}), desk:painted (new facts are
 // on screen), desk:lost (the user may not see this any more). While an event is dragged nothing is repainted.
-import { serverTime, wallClock } from "./desk-clock.js";
+import { clock, serverTime, wallClock } from "./desk-clock.js";
 import { Day } from "./desk-day.js";
 import { box, label } from "./desk-box.js";
-import { arrowKeys, fixRoles, keepOneTabStop } from "./desk-keys.js";
-import { isTyping, onKey, openHelp } from "./desk-shortcuts.js";
+import { arrowKeys, fixRoles, keepOneTabStop, walk } from "./desk-keys.js";
+import { isTyping, onKey } from "./desk-shortcuts.js";
 import { Shown } from "./desk-shown.js";
 import { toast } from "./desk-toast.js";
 import { board } from "./desk-views.js";
@@ -66,10 +66,9 @@ export function place(columnId, at) {
   const slot = [...day.slots.values()].find((each) => each.clinic === column.clinic && each.date === column.date
     && each.start <= minutes && minutes < each.end
     && (column.station ? each.station === column.station : each.practitioner === column.practitioner));
-  const time = `${String(at.getHours()).padStart(2, "0")}:${String(at.getMinutes()).padStart(2, "0")}`;
   return {
     clinic: column.clinic, practitioner: slot?.practitioner ?? column.practitioner, station: slot?.station ?? column.station,
-    start: `${column.date}T${time}`, slot: slot?.id ?? null, status: slot?.status ?? "off",
+    start: `${column.date}T${clock(minutes)}`, slot: slot?.id ?? null, status: slot?.status ?? "off",
   };
 }
 
@@ -144,9 +143,16 @@ export function paint() {
   if (!next.columns.length) return empty();
   next.texts = new Map(next.events.map((event) => [event.id, JSON.stringify(event)]));
   next.frame = JSON.stringify([next.columns, next.from, next.to, next.step, shown.date, shown.view]);
+  const focused = root.contains(document.activeElement) && document.activeElement.className.match(/(?:^| )ev-(\S+)/)?.[1];
   if (ec && painted.frame === next.frame) update(next);
   else create(next);
+  if (focused) requestAnimationFrame(() => keepFocus(focused));
   tell("desk:painted");
+}
+
+// On the same visit, or on the calendar where the visit has gone.
+function keepFocus(id) {
+  if (document.activeElement === document.body && !focusOn(id)) root.querySelector(".ec-main")?.focus();
 }
 
 function update(next) {
@@ -166,8 +172,6 @@ function empty() {
   root.firstElementChild.textContent = words.empty;
 }
 
-const asTime = (minutes) => `${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
-
 function create(next) {
   const isSame = painted?.view === shown.view;
   const top = isSame ? root.querySelector(".ec-main")?.scrollTop : undefined;
@@ -182,13 +186,13 @@ function create(next) {
     events: next.events,
     locale: document.documentElement.lang,
     headerToolbar: { start: "", center: "", end: "" },
-    slotDuration: asTime(next.step),
+    slotDuration: clock(next.step),
     slotLabelInterval: "01:00",
     slotLabelFormat: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
-    slotMinTime: asTime(next.from),
-    slotMaxTime: asTime(next.to),
+    slotMinTime: clock(next.from),
+    slotMaxTime: clock(next.to),
     slotHeight: 42,
-    scrollTime: asTime(scrollTo(next)),
+    scrollTime: clock(scrollTo(next)),
     columnWidth: shown.view === "week" ? "minmax(6rem, 1fr)" : "minmax(6.75rem, 1fr)",
     slotEventOverlap: false,
     allDaySlot: false,
@@ -206,6 +210,15 @@ function scrollTo({ from, to }) {
   const { date, minutes } = wallClock(words.zone);
   return shown.dates.includes(date) ? Math.min(Math.max(from, Math.floor(minutes / 60) * 60 - 60), to) : from;
 }
+
+// What is on paper: the visits that the filters leave, in order.
+export const printed = () => (painted?.events ?? [])
+  .filter(({ extendedProps: { kind, isDimmed } }) => kind === "visit" && !isDimmed)
+  .map(({ resourceIds: [columnId], extendedProps: { reference, state } }) => {
+    const { start, end, patient, service_name: service } = day.bookings.get(reference);
+    return { columnId, start, end, patient, service, state };
+  })
+  .sort((a, b) => a.start - b.start);
 
 // Another day, view or filter, from the controls, a key or the browser's own buttons.
 export function show(changes, options) {
@@ -243,6 +256,8 @@ export function focusOn(id) {
   return Boolean(node);
 }
 
+onKey("j", () => walk(root, 1));
+onKey("k", () => walk(root, -1));
 root.addEventListener("keydown", (event) => { if (!isTyping(event.target)) arrowKeys(event, root); });
 
 export const refetch = keepFresh(sockets(), {
@@ -264,6 +279,5 @@ function isNewMinute() {
   return isNew;
 }
 
-onKey("?", openHelp);
 root.setAttribute("aria-busy", "true");
 load();

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scheduling import booking, calendar, search
-from scheduling.models import Booking, Hold, Slot
+from scheduling.models import Booking, Hold, Overbooking, Slot
 from tests import factories
 from tests.scheduling import grid
 
@@ -94,6 +94,7 @@ def test_bookings_are_named_at_their_place(slots, service, patient, clinic):
             "patient": patient.name,
             "service": service.pk,
             "service_name": service.name,
+            "buffer": service.buffer_minutes,
             "station": made.station_id,
             "arrived": None,
             "called": None,
@@ -107,6 +108,57 @@ def test_bookings_are_named_at_their_place(slots, service, patient, clinic):
 def test_ended_bookings_are_not_shown(slots, service, clinic, ended):
     factories.BookingFactory(clinic=clinic, starts_at=slots[0].starts_at, service=service, **ended)
     assert read(clinic, clinic.local_date(slots[0].starts_at))["bookings"] == []
+
+
+def test_visit_without_supply_is_shown(clinic, service):
+    """Added on purpose to a time that is taken, or its hours are gone."""
+    made = factories.BookingFactory(clinic=clinic, service=service, starts_at=factories.tomorrow_at(9))
+    template = factories.ScheduleTemplateFactory(clinic=clinic, practitioner=made.practitioner)
+    added = Overbooking.objects.create(
+        booking=made,
+        template=template,
+        date=clinic.local_date(made.starts_at),
+        number=1,
+        limit=2,
+        reason="Fever",
+        added_by=factories.UserFactory(),
+    )
+    (shown,) = read(clinic, added.date)["bookings"]
+    assert (shown["overbooked"], shown["practitioner_name"]) == (True, made.practitioner.name)
+    Overbooking.objects.update(ended_at=made.starts_at)
+    (shown,) = read(clinic, added.date)["bookings"]
+    assert not shown["overbooked"]
+
+
+def test_what_happened_is_in_the_servers_time(clinic, service, slots):
+    made = factories.book(slots[:1], service=service)
+    times = [made.starts_at + n * dt.timedelta(minutes=5) for n in range(3)]
+    named = dict(zip(["arrived_at", "called_at", "started_at"], times, strict=True))
+    Booking.objects.update(status=Booking.Status.ARRIVED, **named)
+    (shown,) = read(clinic, clinic.local_date(made.starts_at))["bookings"]
+    assert [shown[name] for name in ("arrived", "called", "started")] == [in_ms(time) for time in times]
+
+
+def test_one_practitioner_of_a_week(slots, service, clinic, practitioner):
+    factories.book(slots[:1], service=service)
+    other = factories.BookingFactory(clinic=clinic, service=service, starts_at=slots[0].starts_at)
+    first = clinic.local_date(slots[0].starts_at)
+    week = read(clinic, first, 7, practitioner=practitioner.pk)
+    assert [column["id"] for column in week["columns"]] == [practitioner.pk]
+    assert [each["practitioner"] for each in week["bookings"]] == [practitioner.pk]
+    alone = read(clinic, first, practitioner=other.practitioner_id)
+    assert (alone["columns"], len(alone["bookings"])) == ([], 1)
+
+
+def test_clinics_side_by_side_are_one_query(supply, django_assert_num_queries):
+    """Each clinic's day is its own: the same minutes on the wall, hours apart."""
+    around = dt.datetime.combine(min(CHANGES.values()), dt.time(9), dt.UTC)
+    with supply.filled([(0, [(0, 20, "free")])] * 4, around):
+        first = around.date()
+        with django_assert_num_queries(1):
+            both = json.loads(calendar.dataset(clinics=supply.clinics, first=first, days=1))
+        assert both["clinics"] == [read(clinic, first) for clinic in supply.clinics]
+        assert all(len(shown["columns"]) == 2 for shown in both["clinics"])
 
 
 def test_day_without_slots_is_empty(clinic):

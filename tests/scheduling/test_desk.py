@@ -73,6 +73,45 @@ def test_day_as_a_list_names_the_visits(desk, clinic, booking):
     assert "09:00–09:20" in page
 
 
+@pytest.mark.parametrize(
+    "narrow",
+    [
+        {"who": "other"},
+        {"status": "called"},
+        {"status": "overbooked"},
+        {"service": 0},
+        {"practitioner": 0},
+    ],
+)
+def test_list_is_filtered_as_the_calendar_is(desk, clinic, booking, practitioner, service, narrow):
+    other = factories.ServiceFactory(practitioners=[practitioner])
+    also = factories.PractitionerFactory()
+    factories.make_slots(also, factories.StationFactory(clinic=clinic), booking.ends_at)
+    wrong = {"service": other.pk, "practitioner": also.pk}
+    fits = {"who": "aisyah", "status": "booked", "service": service.pk, "practitioner": practitioner.pk}
+    (name,) = narrow
+
+    def names(**query):
+        asked = {"date": DAY, "list": 1, **query}
+        return booking.patient.name in desk.get(reverse("desk", args=[clinic.slug]), asked).content.decode()
+
+    assert names(**{name: fits[name]})
+    assert not names(**{name: wrong.get(name, narrow[name])})
+    assert names(**{name: "nonsense"}) == (name != "who")
+
+
+def test_all_clinics_are_those_of_the_user(desk, client, clinic, booking, receptionist):
+    second, third = factories.ClinicFactory(name="Bedok"), factories.ClinicFactory()
+    factories.BookingFactory(clinic=third, starts_at=booking.starts_at)
+    factories.MembershipFactory(clinic=second, user=receptionist)
+    url = reverse("desk_datasets") + f"?from={DAY}&to={DAY}"
+    assert [each["slug"] for each in desk.get(url).json()["clinics"]] == [second.slug, clinic.slug]
+    client.force_login(booking.patient.user)
+    assert client.get(url).status_code == 404
+    client.logout()
+    assert client.get(url).status_code == 302
+
+
 def test_dataset_has_slots_and_visits(desk, clinic, booking, slots):
     response = desk.get(reverse("desk_dataset", args=[clinic.slug]), {"from": DAY, "to": DAY})
     (data,) = json.loads(response.content)["clinics"]

@@ -13,7 +13,8 @@ from django.db import OperationalError, transaction
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from scheduling import live
+from clinic_booking.models import User
+from scheduling import consumers, live
 from scheduling.models import Clinic
 from tests import factories
 from tests.servers import RedisServer, serve
@@ -116,6 +117,26 @@ def test_staff_socket_refuses_others(listen, clinic, patient, client):
     elsewhere = factories.MembershipFactory(clinic=factories.ClinicFactory()).user
     client.force_login(elsewhere)
     assert is_refused(client=client)
+
+
+@pytest.mark.parametrize("how", ["removed", "inactive", "logged out"])
+def test_staff_socket_ends_with_the_permission(listen, clinic, receptionist, client, monkeypatch, how):
+    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.05)
+    client.force_login(receptionist)
+    opened = listen(f"/ws/clinics/{clinic.slug}/{DAY}/", client=client)
+    announce(clinic)
+    assert receive(opened)["slots"]
+
+    if how == "removed":
+        receptionist.memberships.all().delete()
+    elif how == "inactive":
+        User.objects.filter(pk=receptionist.pk).update(is_active=False)
+    else:
+        client.logout()
+
+    with pytest.raises(ConnectionClosed) as closed:
+        read_all(opened)
+    assert closed.value.rcvd.code == consumers.FORBIDDEN
 
 
 @pytest.mark.parametrize(
