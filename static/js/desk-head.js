@@ -71,9 +71,18 @@ function filter({ isStep = false } = {}) {
   const day = date >= "2000-01-01" && date <= "2200-12-31" ? date : shown.date;
   show({ date: day, practitioner: Number(practitioner) || (shown.view === "week" ? shown.practitioner : null), service: Number(service) || null, status, who: who.trim() }, { isStep });
 }
-filters.addEventListener("submit", (event) => { event.preventDefault(); event.stopPropagation(); filter({ isStep: true }); });
+filters.addEventListener("submit", (event) => {
+  event.preventDefault();
+  filter({ isStep: true });
+  if (document.activeElement.name === "who") firstMatch()?.closest(".ec-event").focus();
+});
 filters.addEventListener("change", () => filter({ isStep: true }));
-filters.elements.namedItem("who").addEventListener("input", () => filter());
+filters.elements.namedItem("who").addEventListener("input", () => {
+  filter();
+  requestAnimationFrame(() => firstMatch()?.scrollIntoView({ block: "nearest", inline: "nearest" }));
+});
+
+const firstMatch = () => shown.who && root.querySelector(".visit-box[data-booking]:not(.dimmed)");
 
 for (const [key, view] of [["d", "day"], ["s", "stations"], ["w", "week"], ["c", "clinics"]]) {
   onKey(key, () => head.querySelector(`[data-view=${view}]`)?.click());
