@@ -95,10 +95,10 @@ export async function load() {
   const turn = ++asked;
   const wanted = address();
   const answer = await fetch(wanted, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(8000) }).catch(() => null);
-  if (!answer || turn !== asked) return;
+  if (!answer || turn !== asked || wanted !== address()) return;
   if (answer.redirected || [401, 403, 404].includes(answer.status)) return lose(answer.redirected);
   const dataset = answer.ok && await answer.json().catch(() => null);
-  if (!dataset || turn !== asked) return;
+  if (!dataset || turn !== asked || wanted !== address()) return;
   day.adopt(dataset, { isOther: knownFor !== wanted });
   knownFor = wanted;
   root.dataset.shown = `${shown.view} ${shown.date}`;
@@ -225,7 +225,9 @@ export function show(changes, options) {
   if (changes) shown.write(changes, options);
   tell("desk:shown");
   refetch.follow(sockets());
-  if (knownFor === address()) return paint();
+  const isKnown = knownFor === address();
+  root.removeAttribute("aria-busy");
+  if (isKnown) return paint();
   root.setAttribute("aria-busy", "true");
   load();
 }
