@@ -59,11 +59,15 @@ def _whole(request: HttpRequest, booking: Booking) -> dict[str, Any]:
     own = {each.pk for each in visit}
     open_ones = stops.still_booked(visit)
     by_clinic = acts_for_clinic(request, booking)
+    together = list(stops.plan_of(booking)) if booking.hold else []
+    held_with = {each.pk for each in together} - {booking.pk}
     return {
         "booking": booking,
         "visit": visit,
         "stops": stops.in_order(visit) if len(visit) > 1 else None,
-        "others": [each for each in stops.plan_of(booking) if each.pk not in own] if booking.hold else [],
+        "others": [each for each in together if each.pk not in own],
+        # Made on its own, it moves on its own too; a course has rules which the rest of the day knows nothing of.
+        "is_apart": len(visit) > 1 and booking in open_ones and not by_clinic and not own & held_with,
         "total_cents": sum(each.price_cents for each in visit),
         "by_clinic": by_clinic,
         "can_change": bool(open_ones) and (by_clinic or all(each.can_be_changed() for each in open_ones)),

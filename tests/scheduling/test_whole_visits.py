@@ -205,6 +205,21 @@ def test_move_of_another_state_of_the_visit_is_refused(own, visit, change):
     assert [each.starts_at for each in verbs.bookings_of(visit[0].hold)] == [each.starts_at for each in visit]
 
 
+def test_what_was_booked_alone_moves_alone(own, slots, service, xray_slots, xray, patient):
+    (consultation,) = book(patient, (slots[0], service))
+    book(patient, (xray_slots[2], xray))
+    shown = page(own, consultation)
+    assert "Move the whole visit" in shown
+    assert "Move only General consultation" in shown
+    data = {"slot": slots[3].pk, "version": consultation.version}
+    assert own.post(reverse("move", args=[consultation.reference]), data).status_code == 302
+    assert [b.slots.first().pk for b in Booking.objects.order_by("pk")] == [slots[3].pk, xray_slots[2].pk]
+
+
+def test_what_was_booked_together_moves_together(own, visit):
+    assert "Move only" not in page(own, visit[0])
+
+
 def test_own_visit_does_not_stand_in_its_own_way(own, visit):
     """Its times may be taken by its other appointments, and count as free of the patient."""
     assert to_move(own, visit[0]).status_code == 200
