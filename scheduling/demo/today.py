@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 
 from django.db import transaction
 from django.db.models import Max
@@ -12,20 +13,24 @@ from patients.models import Patient
 from scheduling import walk_ins
 from scheduling.demo.people import NAMESPACE
 from scheduling.demo.staff import username
+from scheduling.errors import BookingError
 from scheduling.locks import database_now
 from scheduling.models import (
     Booking,
     Clinic,
     DeskNote,
+    Overbooking,
     Practitioner,
     Service,
     SessionTicket,
     VisitTicket,
     WalkIn,
 )
+from scheduling.overbooking import overbook
 
 STEPS = ("started", "called", "arrived", "arrived", "late")
 WAITING_MINUTES = (25, 12, 5)
+TRIES = 30
 Status = Booking.Status
 
 
@@ -39,6 +44,7 @@ def stage_today(clinics: Sequence[Clinic], patients: Sequence[Patient]) -> None:
                 _stage(clinic, patients, desk)
     with transaction.atomic():
         _trouble(clinics[0], desk)
+    _overbook(clinics[0], patients)
 
 
 def _of_today(clinic: Clinic) -> list[Booking]:
@@ -115,6 +121,31 @@ def _walk_ins(clinic: Clinic, patients: Sequence[Patient], desk: User, now: dt.d
         arrived = now - dt.timedelta(minutes=minutes)
         WalkIn.objects.filter(pk=made.pk).update(arrived_at=arrived)
         VisitTicket.objects.filter(pk=made.visit_id).update(arrived_at=arrived)
+
+
+def _overbook(clinic: Clinic, patients: Sequence[Patient]) -> None:
+    """One visit too many, on purpose: today while there are hours to come, else on the next day of work."""
+    if Overbooking.objects.filter(template__clinic=clinic, ended_at=None).exists():
+        return
+    manager = User.objects.get(username=username("manager"))
+    soon = database_now() + dt.timedelta(minutes=10)
+    taken = Booking.objects.filter(
+        clinic=clinic, status=Status.BOOKED, starts_at__gt=soon, slots__isnull=False
+    )
+    related = taken.select_related("practitioner", "station", "service").distinct()
+    for booking in related.order_by("starts_at", "pk")[:TRIES]:
+        with suppress(BookingError), transaction.atomic():
+            overbook(
+                clinic=clinic,
+                practitioner=booking.practitioner,
+                station=booking.station,
+                service=booking.service,
+                starts_at=booking.starts_at,
+                patient=patients[-1],
+                reason="Fever, must be seen",
+                by=manager,
+            )
+            return
 
 
 # -- Work to do ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from scheduling.demo import seed
 from scheduling.demo.history import make_history
 from scheduling.demo.people import make_patients
 from scheduling.demo.today import stage_today
-from scheduling.models import Booking, DeskNote, WalkIn
+from scheduling.models import Booking, DeskNote, Overbooking, WalkIn
 
 DAYS = 7
 
@@ -65,6 +65,10 @@ def test_there_is_work_to_do(seeded):
 
     assert counts["messages"] == 1
     assert counts["contacts"] == 2
+
+
+def test_one_visit_is_added_on_purpose(seeded):
+    assert Overbooking.objects.filter(booking__clinic=seeded[0], ended_at=None).count() == 1
 
 
 def test_report_has_three_months(seeded):

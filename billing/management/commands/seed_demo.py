@@ -3,13 +3,16 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.urls import reverse
 
 from billing.demo import bill_bookings, make_contracts, pay_bills
+from scheduling import feeds
 from scheduling.demo import seed
 from scheduling.demo.history import make_history
 from scheduling.demo.people import make_patients
 from scheduling.demo.staff import PASSWORD, ROLES, username
 from scheduling.demo.today import stage_today
+from scheduling.models import Practitioner
 
 
 class Command(BaseCommand):
@@ -33,5 +36,13 @@ class Command(BaseCommand):
         patients = make_patients()
         self.stderr.write(f"{make_contracts(clinics, patients)} contracts made")
         stage_today(clinics, patients)
+        self._open_feed()
         self.stderr.write(f"{bill_bookings(clinics)} bills issued, {pay_bills(clinics)} paid")
         self.stderr.write(f"{make_history(clinics)} visits of the weeks before")
+
+    def _open_feed(self) -> None:
+        """The secret is shown this once, here and nowhere else; the doctor's page makes a new one."""
+        doctor = Practitioner.objects.get(user__username=username("doctor"))
+        if not doctor.feeds.filter(revoked_at=None).exists() and doctor.user:
+            secret = feeds.open_feed(practitioner=doctor, by=doctor.user)
+            self.stderr.write(f"{doctor}: {reverse('feed', args=[secret])}")
