@@ -118,7 +118,8 @@ def booking(request: Request, clinic: str, reference: str) -> HttpResponse:
     )
     found = get_object_or_404(related, clinic=here, reference=reference)
     template = "scheduling/_desk_booking.html" if request.htmx else "scheduling/desk_booking.html"
-    return render(request, template, {"nav": "desk", "clinic": here, "booking": found})
+    can_act = acts_at(_user(request)).filter(pk=here.pk).exists()
+    return render(request, template, {"nav": "desk", "clinic": here, "booking": found, "can_act": can_act})
 
 
 def _bookings_of_day(clinic: Clinic, day: dt.date) -> QuerySet[Booking]:

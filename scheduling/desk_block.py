@@ -29,6 +29,11 @@ class BlockedAlready(NamedError):
     sentence = _("This time is blocked already.")
 
 
+class NothingBlocked(NamedError):
+    status = 422
+    sentence = _("Nothing is blocked here.")
+
+
 class TimeOver(NamedError):
     status = 422
     sentence = _("This time is already over.")
@@ -159,6 +164,14 @@ def open_again(*, slots: Sequence[Slot], by: User) -> list[Slot]:
             raise ClosedByPlan(away)
     with transaction.atomic(durable=True):
         return inventory.unblock_slots(slot_ids=[slot.pk for slot in slots], by=by)
+
+
+def open_span(*, span: Span, by: User) -> list[Slot]:
+    """What is blocked in it. Raises NothingBlocked, ClosedByPlan."""
+    blocked = [slot for slot in span.slots() if slot.is_blocked]
+    if not blocked:
+        raise NothingBlocked
+    return open_again(slots=blocked, by=by)
 
 
 def blocked_around(span: Span) -> list[Slot]:

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -57,9 +57,13 @@ class SpanForm(WhereForm):
 
 
 class BlockForm(SpanForm):
-    BLOCK, EXTRA = "block", "extra"
+    BLOCK, EXTRA, OPEN = "block", "extra", "open"
     what = forms.ChoiceField(
-        choices=[(BLOCK, gettext_lazy("Block, with a reason")), (EXTRA, gettext_lazy("Add extra times"))]
+        choices=[
+            (BLOCK, gettext_lazy("Block, with a reason")),
+            (EXTRA, gettext_lazy("Add extra times")),
+            (OPEN, gettext_lazy("Open what is blocked")),
+        ]
     )
     reason = forms.CharField(max_length=120, required=False)
     slot_minutes = forms.IntegerField(min_value=5, max_value=240, required=False)
@@ -96,6 +100,9 @@ def new(request: Request, clinic: str) -> HttpResponse:
     try:
         if form.cleaned_data["what"] == BlockForm.BLOCK:
             return _block(request, here, user, form)
+        if form.cleaned_data["what"] == BlockForm.OPEN:
+            opened = acts.open_span(span=form.span(), by=user)
+            return _done(request, here, _opened_text(opened), form, None)
         return _add(request, here, user, form)
     except NamedError as refusal:
         return _refused(request, here, user, refusal)
@@ -144,7 +151,7 @@ def opening(request: Request, clinic: str) -> HttpResponse:
         opened = acts.open_again(slots=chosen.found, by=user)
     except NamedError as refusal:
         return _refused(request, here, user, refusal)
-    return _done(request, here, _("Open again: %(count)s times.") % {"count": len(opened)}, None, None)
+    return _done(request, here, _opened_text(opened), None, None)
 
 
 @login_required
@@ -171,6 +178,11 @@ def _asked(request: Request, slug: str) -> tuple[Clinic, User]:
     if not acts_at(request.user).filter(pk=here.pk).exists():
         raise NotAllowed
     return here, request.user
+
+
+def _opened_text(opened: list[Slot]) -> str:
+    said = ngettext("%(count)d time is open again.", "%(count)d times are open again.", len(opened))
+    return said % {"count": len(opened)}
 
 
 def _time(instant: dt.datetime, slot: Slot) -> str:

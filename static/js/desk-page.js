@@ -5,3 +5,5 @@ import "./desk-head.js";
 import "./desk-book.js";
 import "./desk-acts.js";
 import "./desk-print.js";
+import "./desk-move.js";
+import "./desk-block.js";

@@ -160,7 +160,7 @@ class Painter {
     const isBackground = extendedProps.kind === "gap" || extendedProps.kind === "now";
     return {
       id, resourceIds: [column.id], start: at(start), end: at(end), title: extendedProps.first ?? "",
-      display: isBackground ? "background" : "auto", editable: Boolean(extendedProps.isMovable),
+      display: isBackground ? "background" : "auto", editable: Boolean(extendedProps.isMovable && this.words.mayAct),
       extendedProps: {
         clinic: column.clinic, date: column.date, practitioner: practitioner ?? column.practitioner,
         station: station ?? column.station, reference: null, version: null, isMovable: false, ...extendedProps,

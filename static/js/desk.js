@@ -5,9 +5,11 @@
 //   calendar()     the EventCalendar, null before the first dataset and while a refusal is shown
 //   day            what is known: day.slots (Map by id), day.bookings (Map by reference), day.clinics
 //   shown          what is looked at: {view, date, dates, practitioner, service, status, who}
+//   span()         {from, to, step} of the rows, in minutes of the day
 //   columns()      [{id, title, clinic (slug), practitioner, station, date}]: `id` is the event's resourceIds[0]
 //   place(columnId, date)  {clinic, practitioner, station, start: "2026-10-05T09:20" at the clinic, slot, status} under a
 //                  position of the calendar. Always by this: in the week all columns have the date of the day chosen.
+//   repaint(id)    draws an event where it really is, after it was dragged
 //   refetch()      asks for the dataset soon (150 ms); await load() for at once
 //   toast(text, {action, label, seconds, isError})  -> a function that closes it
 //   onKey(key, run)  a key of the whole desk, not in fields and dialogs; list it in templates/scheduling/_desk_keys.html
@@ -43,6 +45,7 @@ let isDragging = false;
 
 export const calendar = () => ec;
 export const columns = () => painted?.columns ?? [];
+export const span = () => painted; // {from, to, step} in minutes of the day
 
 export function registerOptions(options) {
   for (const [name, value] of Object.entries(options)) {
@@ -163,6 +166,12 @@ function update(next) {
     else if (old !== next.texts.get(event.id)) ec.updateEvent(event);
   }
   painted = next;
+}
+
+// What was dragged is drawn anew where it really is.
+export function repaint(id) {
+  if (painted?.texts.has(id)) painted.texts.set(id, "moved by hand");
+  paint();
 }
 
 function empty() {

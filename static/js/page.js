@@ -1,6 +1,7 @@
 // On every page: one submit for each form, and the mark that scripts are running (tests wait for it).
 document.addEventListener("submit", (event) => {
   const form = event.target;
+  if (form.method === "dialog") return; // closes it, as often as it is opened
   if (form.dataset.sent) return event.preventDefault();
   if (event.defaultPrevented) return;
   form.dataset.sent = "yes";

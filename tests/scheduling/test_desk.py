@@ -156,7 +156,7 @@ def test_details_are_a_page_and_a_fragment(desk, clinic, booking):
 
 def test_desk_needs_few_queries(desk, clinic, booking, django_assert_max_num_queries):
     factories.MembershipFactory(user=clinic.memberships.get().user)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         desk.get(reverse("desk", args=[clinic.slug]), {"date": DAY})
     with django_assert_max_num_queries(8):
         desk.get(reverse("desk", args=[clinic.slug]), {"date": DAY, "list": 1})
