@@ -22,7 +22,7 @@ class Hand:
     """Counts clicks and keys; a word that is typed is a word, however long."""
 
     def __init__(self, page):
-        self.page, self.clicks, self.keys, self.words = page, 0, 0, 0
+        self.page, self.clicks, self.keys, self.words, self.drags = page, 0, 0, 0, 0
 
     def click(self, locator):
         locator.click()
@@ -39,6 +39,7 @@ class Hand:
 
     def __str__(self):
         counted = [
+            (self.drags, "drag", "drags"),
             (self.clicks, "click", "clicks"),
             (self.keys, "key", "keys"),
             (self.words, "word", "words"),
