@@ -1,4 +1,6 @@
 import datetime as dt
+import inspect
+import re
 
 import pytest
 from django.db import connection
@@ -6,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from clinic_booking import events
 from clinic_booking.events import publish
 from clinic_booking.models import Event, Notification
 from scheduling import booking, waitlist_offers, work_lists
@@ -159,6 +162,19 @@ def test_message_that_was_told_by_telephone_is_not_sent(desk, failed, clinic, re
     assert told.data == {"notification": failed.pk, "by": receptionist.pk, "how": "phone"}
     assert find("messages", clinic) == []
     assert jobs() == []
+
+
+def test_whoever_mails_is_named_so():
+    """By that name a failed message is sent again."""
+    senders = {
+        name
+        for handlers in events._subscribers.values()
+        for name, handle in handlers.items()
+        if re.search(r"\bmail\(", inspect.getsource(handle))
+    }
+
+    assert senders
+    assert {name for name in senders if not name.rsplit(".", 1)[-1].startswith("mail_")} == set()
 
 
 # -- Offers and proposals ------------------------------------------------------------------------
