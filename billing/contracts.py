@@ -334,11 +334,29 @@ def complete_if_done(*, booking_id: int) -> None:
         return
     with transaction.atomic(durable=True):
         contract = lock_contract(contract.pk)
-        open_ones = [SessionTicket.Status.PLANNED, SessionTicket.Status.SCHEDULED]
-        sessions = SessionTicket.objects.filter(request__line__contract=contract, status__in=open_ones)
-        if contract.status == Status.CONFIRMED and not sessions.exists():
+        if contract.status == Status.CONFIRMED and not _open_sessions(contract).exists():
             _end_in(contract, Status.COMPLETED, completed_at=Now())
             _tell("contract.completed", contract)
+
+
+def reopen_if_not_done(*, booking_id: int) -> None:
+    """After the last visit was wrongly said to be over: the contract goes on. Safe to repeat."""
+    completed = Contract.objects.filter(
+        lines__request__sessions__bookings=booking_id, status=Status.COMPLETED
+    )
+    contract = completed.first()
+    if contract is None:
+        return
+    with transaction.atomic(durable=True):
+        contract = lock_contract(contract.pk)
+        if contract.status == Status.COMPLETED and _open_sessions(contract).exists():
+            _end_in(contract, Status.CONFIRMED, completed_at=None)
+            _tell("contract.reopened", contract)
+
+
+def _open_sessions(contract: Contract) -> QuerySet[SessionTicket]:
+    open_ones = [SessionTicket.Status.PLANNED, SessionTicket.Status.SCHEDULED]
+    return SessionTicket.objects.filter(request__line__contract=contract, status__in=open_ones)
 
 
 def _end_in(contract: Contract, status: str, **values: object) -> None:

@@ -121,3 +121,8 @@ def plan_confirmed(event: Event) -> None:
 @subscribe("appointment.fulfilled", "appointment.noshow", "appointment.cancelled")
 def complete_contract(event: Event) -> None:
     contracts.complete_if_done(booking_id=event.data["booking"])
+
+
+@subscribe("appointment.reverted")
+def reopen_contract(event: Event) -> None:
+    contracts.reopen_if_not_done(booking_id=event.data["booking"])

@@ -355,6 +355,13 @@ def test_contract_is_completed_with_its_last_session(confirmed, receptionist, lo
     with pytest.raises(AlreadyOver):
         contracts.cancel_contract(reference=confirmed.reference, by=receptionist)
 
+    booking.undo_status(booking_id=visits[0].pk, by=receptionist)
+    for _ in range(2):
+        jobs.reopen_contract(Event.objects.get(topic="appointment.reverted"))
+    confirmed.refresh_from_db()
+    assert confirmed.status == "confirmed"
+    assert Event.objects.filter(topic="contract.reopened").count() == 1
+
 
 # -- The database itself -------------------------------------------------------------------------
 

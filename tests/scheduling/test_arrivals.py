@@ -6,16 +6,15 @@ import pytest
 from django.db import transaction
 
 from clinic_booking.models import Event
-from scheduling import booking, errors, matching
+from scheduling import booking, errors, live, matching
 from scheduling.matching_views import unmatched
-from scheduling.models import Booking, BookingRequest, SessionTicket, Slot, VisitTicket, WalkIn
+from scheduling.models import Booking, BookingRequest, Overbooking, SessionTicket, Slot, VisitTicket, WalkIn
 from tests import factories
 from tests.clock import on_the_day
 from tests.invariants import broken
 from tests.race import in_transaction
 
 pytestmark = pytest.mark.django_db
-TEN_PAST_NINE = factories.tomorrow_at(9, 10)
 
 
 @pytest.fixture
@@ -91,6 +90,35 @@ def test_time_of_a_no_show_may_be_gone(made, slots, service, other_patient, rece
     assert Booking.objects.get(pk=made.pk).status == "noshow"
 
 
+def test_overbooked_visit_has_a_day_too(slots, service, patient, receptionist, during, monkeypatch):
+    """It claims no slot, so each step is told to the calendars of its day."""
+    template = factories.ScheduleTemplateFactory(
+        clinic=slots[0].clinic, practitioner=slots[0].practitioner, station=slots[0].station, overbook_limit=1
+    )
+    added = factories.BookingFactory(
+        clinic=slots[0].clinic, practitioner=slots[0].practitioner, station=slots[0].station,
+        starts_at=slots[0].starts_at, service=service, patient=patient,
+    )  # fmt: skip
+    day = slots[0].clinic.local_date(added.starts_at)
+    Overbooking.objects.create(
+        booking=added, template=template, date=day, number=1, limit=1, reason="pain", added_by=receptionist
+    )
+    nudged = []
+    monkeypatch.setattr(live, "nudge", lambda *of: nudged.append(of))
+    for verb in (
+        booking.check_in,
+        booking.undo_status,
+        booking.no_show,
+        booking.undo_status,
+        booking.complete,
+    ):
+        act(verb, added, receptionist)
+    added.refresh_from_db()
+    assert added.status == "fulfilled"
+    assert nudged == [(added.clinic_id, day)] * 5
+    assert not Slot.objects.exclude(booking=None).exists()
+
+
 def test_nobody_fails_to_come_before_the_time(made, receptionist):
     with pytest.raises(errors.TooEarly):
         act(booking.no_show, made, receptionist)
@@ -101,7 +129,7 @@ def test_nobody_fails_to_come_before_the_time(made, receptionist):
 @pytest.mark.parametrize("verb", [booking.check_in, booking.call, booking.start])
 @pytest.mark.parametrize("days", [-1, 1])
 def test_visit_of_another_day_is_not_begun(made, receptionist, monkeypatch, verb, days):
-    on_the_day(monkeypatch, TEN_PAST_NINE + dt.timedelta(days))
+    on_the_day(monkeypatch, factories.tomorrow_at(9, 10) + dt.timedelta(days))
     with pytest.raises(errors.NotToday):
         act(verb, made, receptionist)
     assert VisitTicket.objects.get().number is None
