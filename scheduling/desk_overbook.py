@@ -41,7 +41,9 @@ class OverbookForm(PatientForm):
     service = forms.ModelChoiceField(
         Service.objects.none(), label=gettext_lazy("Service"), to_field_name="slug", empty_label=None
     )
-    date = IsoDateField(label=gettext_lazy("Day"), widget=forms.DateInput(attrs={"type": "date"}))
+    date = IsoDateField(
+        label=gettext_lazy("Day"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
     time = forms.TimeField(
         label=gettext_lazy("Time"), widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
     )
