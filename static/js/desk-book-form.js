@@ -75,7 +75,7 @@ export function enhance(form, { onDone, onAgain }) {
     if (!answer?.ok) { held = null; return say(told?.error ?? form.dataset.lost, true); }
     held = told.hold;
     const until = new Date(told.expires_at);
-    say(form.dataset.kept.replace("{time}", until.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", hour12: false })));
+    say(form.dataset.kept.replace("{time}", until.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", hour12: false, timeZone: form.dataset.zone })));
     renewing = setTimeout(() => keep({ again: "1" }), Math.max(5000, until - Date.now() - 30000));
   }
 
