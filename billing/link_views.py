@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -90,6 +91,8 @@ def _standing(request: Request, token: str, booking: Booking, intent: Intent | N
 def _answer(request: Request, token: str, standing: str, message: str = "", **facts: str) -> HttpResponse:
     if wants_json(request):
         return JsonResponse({"status": standing, "message": message} | facts)
+    if message:
+        messages.warning(request, message)
     return see_other(reverse("pay_link", args=[token]))
 
 

@@ -121,5 +121,9 @@ def payment_of(booking: Booking) -> Payment | None:
 
 
 def is_due(booking: Booking) -> bool:
+    """The bill follows its payment a moment later, so both are asked."""
+    payment = payment_of(booking)
+    if payment and payment.booking_id and payment.captured_cents:
+        return False
     bill = Bill.objects.filter(booking=booking).first()
     return bool(bill and bill.status == Bill.Status.ISSUED and not payments.is_over(booking))
