@@ -269,7 +269,7 @@ export function focusOn(id) {
 
 onKey("j", () => walk(root, 1));
 onKey("k", () => walk(root, -1));
-root.addEventListener("keydown", (event) => { if (!isTyping(event.target)) arrowKeys(event, root); });
+root.addEventListener("keydown", (event) => { if (!event.shiftKey && !isTyping(event.target)) arrowKeys(event, root); });
 
 export const refetch = keepFresh(sockets(), {
   maxWait: 2000, // the desk is to be back within two seconds of the server
