@@ -65,7 +65,7 @@ def test_from_check_in_to_done_on_two_screens(
 
     row(desk, visit.patient.name).get_by_role("button", name="Arrived").click()
     expect(row(desk, visit.patient.name)).to_contain_text("A 002")
-    expect(row(desk, visit.patient.name)).to_contain_text("minutes")
+    expect(row(desk, visit.patient.name)).to_contain_text("min more")
     call = row(desk, visit.patient.name).get_by_role("button", name=re.compile("^Call"))
     expect(call).to_be_focused()
     desk.keyboard.press("Enter")
