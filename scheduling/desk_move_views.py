@@ -23,7 +23,7 @@ from scheduling import search
 from scheduling.booking import cancel_booking
 from scheduling.desk import acts_at, clinics_of
 from scheduling.desk_move_forms import CancelForm, ChoiceForm, DropForm, TargetsForm, UndoForm
-from scheduling.errors import BookingError, ChangedMeanwhile
+from scheduling.errors import BookingError, ChangedMeanwhile, PatientBusy
 from scheduling.forms import BadField
 from scheduling.models import Booking, Clinic, Practitioner
 
@@ -70,8 +70,9 @@ def drop(request: Request, clinic: str, reference: str) -> HttpResponse:
         return _moved(request, here, done, key, [])
     try:
         wanted = form.drop(booking, user)
-        outlook = acts.try_out(wanted) if form.cleaned_data["dry"] else acts.look_ahead(wanted)
+        outlook = acts.look_ahead(wanted)
         if form.cleaned_data["dry"] or (outlook.questions and not form.cleaned_data["sure"]):
+            _try_out(wanted, outlook)
             return _asks(request, here, user, wanted, outlook)
         moved = acts.commit(wanted)
     except BookingError as refusal:
@@ -178,6 +179,15 @@ def _asks(
     if _wants_json(request):
         return JsonResponse({"ask": said, "now": acts.state(wanted.booking)})
     return _dialog(request, here, user, wanted.booking, ask=said, given=request.POST)
+
+
+def _try_out(wanted: acts.Drop, outlook: acts.Outlook) -> None:
+    """Nobody is asked about what cannot be. What only another stop of the visit is in the way of may go with it."""
+    try:
+        acts.try_out(wanted)
+    except PatientBusy:
+        if not outlook.others or not _can_go_along(wanted):
+            raise
 
 
 def _can_go_along(wanted: acts.Drop) -> bool:

@@ -430,3 +430,22 @@ def test_other_doctor_at_the_same_time_and_place_is_no_news(desk, booking, slots
     [other] = factories.make_slots(stand_in, room, slot.starts_at, slots=1)
     drop(desk, booking, other, version=2)
     assert len(hear()) == 2  # another room
+
+
+def test_nobody_is_asked_about_what_cannot_be(desk, booking, slots, service, patient):
+    factories.book(slots[1:2], patient=patient, service=service, visit=booking.visit)
+    factories.book(slots[4:5], service=service)
+    assert "is taken" in drop(desk, booking, slots[4]).json()["error"]
+
+
+def test_visit_whose_next_stop_is_in_the_way_may_go_as_a_whole(desk, slots, patient, practitioner, service):
+    double = factories.ServiceFactory(double=True, practitioners=[practitioner])
+    booking = factories.book(slots[:2], patient=patient, service=double)
+    doctor = factories.PractitionerFactory()
+    service.practitioners.add(doctor)
+    room = factories.StationFactory(clinic=booking.clinic)
+    late = factories.make_slots(doctor, room, slots[2].starts_at, slots=3)
+    factories.book(late[:1], patient=patient, service=service, visit=booking.visit)
+    asked = drop(desk, booking, slots[1]).json()["ask"]
+    assert asked["along"] is True
+    assert "moved" in drop(desk, booking, slots[1], sure="1", whole="1").json()
