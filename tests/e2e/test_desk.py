@@ -18,7 +18,7 @@ def desk(open_browser, receptionist, slots):
     page = open_browser(receptionist, timezone_id="America/New_York")
     page.goto("/")
     page.get_by_role("link", name="Desk").click()
-    page.wait_for_selector("#desk:not([aria-busy])")
+    page.wait_for_selector("#desk[data-shown]:not([aria-busy])")  # its scripts have run
     page.get_by_label("Go to date").fill(DAY.isoformat())
     expect(page.get_by_text("Live – updates by itself")).to_be_visible()
     expect(page.locator(".ec-col-head").get_by_text("Dr Lim Wei Jie")).to_be_visible()

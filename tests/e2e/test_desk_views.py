@@ -38,7 +38,7 @@ def visit(slots, service, patient):
 def show(page, query="", wait=".ec-main"):
     page.goto(f"/desk/tanjong-pagar/?date={DAY}{query}")
     page.wait_for_selector("[data-state=live]")
-    page.wait_for_selector(f"#desk:not([aria-busy]) {wait}")
+    page.wait_for_selector(f"#desk[data-shown]:not([aria-busy]) {wait}")
     return page
 
 
