@@ -25,7 +25,7 @@ from patients.models import Patient
 from scheduling import demand
 from scheduling.courses import Course, courses, say_planned
 from scheduling.demand import PatternSpec, Unmeetable
-from scheduling.desk import clinics_of
+from scheduling.desk import clinic_for, clinics_of
 from scheduling.models import Clinic
 
 PAGE = 30
@@ -41,8 +41,7 @@ def at_desk(view: View) -> View:
     @login_required
     @wraps(view)
     def found(request: Request, clinic: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        here = get_object_or_404(clinics_of(user_of(request)), slug=clinic)
-        return view(request, here, *args, **kwargs)
+        return view(request, clinic_for(request, clinic), *args, **kwargs)
 
     return found
 

@@ -1,4 +1,4 @@
-"""The desk: a clinic's day for its staff, live and, for now, to look at."""
+"""The desk: a clinic's day for its staff, live; and who may look at it, who may act."""
 
 import datetime as dt
 
@@ -11,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from clinic_booking.context import Request
+from clinic_booking.errors import NotAllowed
 from clinic_booking.models import User
 from scheduling import calendar
 from scheduling.desk_filters import VIEWS, DeskForm
@@ -30,6 +31,15 @@ def acts_at(user: User) -> QuerySet[Clinic]:
         return Clinic.objects.all()
     desk = [Membership.Role.RECEPTIONIST, Membership.Role.MANAGER]
     return Clinic.objects.filter(memberships__user=user, memberships__role__in=desk)
+
+
+def clinic_for(request: Request, slug: str) -> Clinic:
+    """Behind `login_required`; to strangers it does not exist. Raises NotAllowed for a change by a doctor."""
+    user = _user(request)
+    here = get_object_or_404(clinics_of(user), slug=slug)
+    if request.method not in ("GET", "HEAD") and not acts_at(user).filter(pk=here.pk).exists():
+        raise NotAllowed
+    return here
 
 
 @never_cache

@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -43,7 +43,7 @@ def unmatched(clinic: Clinic) -> QuerySet[SessionTicket]:
 @login_required
 @require_safe
 def index(request: Request, clinic: str) -> HttpResponse:
-    here = _clinic(request, clinic)
+    here = desk.clinic_for(request, clinic)
     page = Paginator(unmatched(here), PAGE).get_page(request.GET.get("page"))
     template = "scheduling/unmatched.html"
     return render(
@@ -55,7 +55,7 @@ def index(request: Request, clinic: str) -> HttpResponse:
 @require_POST
 def find_time(request: Request, clinic: str, request_id: int) -> HttpResponse:
     """For all sessions of the request: they depend on each other."""
-    here = _clinic(request, clinic)
+    here = desk.clinic_for(request, clinic)
     if not unmatched(here).filter(request=request_id).exists():
         messages.info(request, _("Every session of this request has a time already."))
         return redirect("unmatched", here.slug)
@@ -71,7 +71,7 @@ def find_time(request: Request, clinic: str, request_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def plan_all(request: Request, clinic: str) -> HttpResponse:
-    here = _clinic(request, clinic)
+    here = desk.clinic_for(request, clinic)
     job.defer(clinic=here)
     if request.htmx:
         return render(
@@ -86,7 +86,7 @@ def plan_all(request: Request, clinic: str) -> HttpResponse:
 @require_safe
 def state(request: Request, clinic: str) -> HttpResponse:
     """Where the planning is: asked for again every second or so while it runs."""
-    here = _clinic(request, clinic)
+    here = desk.clinic_for(request, clinic)
     return render(request, "scheduling/_matching_state.html", {"clinic": here} | _state())
 
 
@@ -98,7 +98,3 @@ def _user(request: Request) -> User:
 
 def _state() -> dict[str, Any]:
     return {"is_running": job.is_running(), "progress": job.progress()}
-
-
-def _clinic(request: Request, slug: str) -> Clinic:
-    return get_object_or_404(desk.clinics_of(_user(request)), slug=slug)

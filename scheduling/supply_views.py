@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from scheduling import changes, edits, moves, stranded
-from scheduling.desk import clinics_of
+from scheduling.desk import clinic_for, clinics_of
 from scheduling.errors import BookingError
 from scheduling.forms import BadField
 from scheduling.models import (
@@ -311,7 +311,7 @@ def _days(options: list[Candidate]) -> list[tuple[dt.date, list[Option]]]:
 def _desk(request: Request, slug: str) -> tuple[Clinic, User]:
     """Behind `login_required`."""
     assert request.user.is_authenticated
-    return get_object_or_404(clinics_of(request.user), slug=slug), request.user
+    return clinic_for(request, slug), request.user
 
 
 def _page(

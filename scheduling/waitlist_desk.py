@@ -20,7 +20,7 @@ from patients.forms import ContactForm
 from patients.models import Patient
 from scheduling import fit, search, waitlist, waitlist_offers
 from scheduling.demand import Unmeetable
-from scheduling.desk import clinics_of
+from scheduling.desk import clinic_for
 from scheduling.errors import AlreadyWaiting, BookingError
 from scheduling.forms import BadField
 from scheduling.locks import database_now
@@ -43,7 +43,7 @@ TIMES_SHOWN = 24
 @login_required
 @require_safe
 def queue(request: Request, clinic: str) -> HttpResponse:
-    here = _clinic(request, clinic)
+    here = clinic_for(request, clinic)
     waiting = entries(here).filter(status__in=OPEN)
     services = Service.objects.filter(pk__in=waiting.values("session__request__service"))
     service = get_object_or_404(Service, slug=slug) if (slug := request.GET.get("service")) else None
@@ -58,7 +58,7 @@ def queue(request: Request, clinic: str) -> HttpResponse:
 @login_required
 @require_safe
 def entry(request: Request, clinic: str, pk: int) -> HttpResponse:
-    here = _clinic(request, clinic)
+    here = clinic_for(request, clinic)
     found = get_object_or_404(entries(here), pk=pk)
     return _entry_page(request, here, found)
 
@@ -111,7 +111,7 @@ def _free_times(here: Clinic, found: WaitlistEntry) -> list[FreeTime]:
 @login_required
 @require_POST
 def steer(request: Request, clinic: str, pk: int) -> HttpResponse:
-    here = _clinic(request, clinic)
+    here = clinic_for(request, clinic)
     found = get_object_or_404(entries(here), pk=pk)
     form = SteerForm(request.POST)
     if not form.is_valid():
@@ -124,7 +124,7 @@ def steer(request: Request, clinic: str, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def remove(request: Request, clinic: str, pk: int) -> HttpResponse:
-    here = _clinic(request, clinic)
+    here = clinic_for(request, clinic)
     found = get_object_or_404(entries(here), pk=pk)
     waitlist.leave(entry_id=found.pk, by=_user(request))
     messages.success(request, _("Taken off the waitlist."))
@@ -134,7 +134,7 @@ def remove(request: Request, clinic: str, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def offer(request: Request, clinic: str, pk: int) -> HttpResponse:
-    here = _clinic(request, clinic)
+    here = clinic_for(request, clinic)
     found = get_object_or_404(entries(here), pk=pk)
     form = OfferForm(request.POST)
     if not form.is_valid():
@@ -152,7 +152,7 @@ def offer(request: Request, clinic: str, pk: int) -> HttpResponse:
 @require_POST
 def withdraw(request: Request, clinic: str, pk: int) -> HttpResponse:
     """An offer of this clinic's time."""
-    here = _clinic(request, clinic)
+    here = clinic_for(request, clinic)
     found = get_object_or_404(WaitlistOffer, pk=pk, hold__clinic=here, entry__in=entries(here))
     waitlist_offers.withdraw(offer_id=found.pk, by=_user(request))
     messages.success(request, _("The offer is withdrawn."))
@@ -163,7 +163,7 @@ def withdraw(request: Request, clinic: str, pk: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def add(request: Request, clinic: str) -> HttpResponse:
-    here = _clinic(request, clinic)
+    here = clinic_for(request, clinic)
     services = Service.objects.all()
     data = request.POST if request.method == "POST" else None
     first = {"clinics": [here.slug], "service": request.GET.get("service")}
@@ -220,10 +220,6 @@ def entries(here: Clinic) -> QuerySet[WaitlistEntry]:
             offers_open=Count("offers", filter=Q(offers__outcome=WaitlistOffer.Outcome.OPEN)),
         )
     )
-
-
-def _clinic(request: Request, slug: str) -> Clinic:
-    return get_object_or_404(clinics_of(_user(request)), slug=slug)
 
 
 def _back(request: Request, here: Clinic, found: WaitlistEntry) -> HttpResponse:

@@ -128,7 +128,7 @@ def wishes_of(request: Request) -> QueryDict:
 @login_required
 @require_safe
 def desk_plan(request: Request, clinic: str) -> HttpResponse:
-    return desk_page(request, _clinic(request, clinic), request.GET)
+    return desk_page(request, desk.clinic_for(request, clinic), request.GET)
 
 
 def desk_page(
@@ -157,7 +157,7 @@ def desk_page(
 @login_required
 @require_POST
 def desk_hold(request: Request, clinic: str) -> HttpResponse:
-    here, wishes = _clinic(request, clinic), wishes_of(request)
+    here, wishes = desk.clinic_for(request, clinic), wishes_of(request)
     try:
         lead = hold_parts(request, patient=_chosen_patient(wishes), any_service=True)
     except BookingError as refusal:
@@ -201,7 +201,7 @@ def _covers(session: SessionTicket, part: Part) -> bool:
 @require_http_methods(["GET", "HEAD", "POST"])
 def desk_checkout(request: Request, clinic: str, hold_id: uuid.UUID) -> HttpResponse:
     """Who comes, and book: what is to be paid is paid at the clinic."""
-    here = _clinic(request, clinic)
+    here = desk.clinic_for(request, clinic)
     lead = get_object_or_404(
         Hold.objects.select_related(*RELATED), pk=hold_id, owner=owner_of(request), lead=None
     )
@@ -260,10 +260,6 @@ def _chosen_patient(wishes: QueryDict) -> Patient | None:
     if not (given.isascii() and given.isdigit() and len(given) < 19):
         raise Http404
     return get_object_or_404(Patient, pk=given)
-
-
-def _clinic(request: Request, slug: str) -> Clinic:
-    return get_object_or_404(desk.clinics_of(_user(request)), slug=slug)
 
 
 def _user(request: Request) -> User:

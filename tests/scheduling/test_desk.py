@@ -162,3 +162,13 @@ def test_desk_needs_few_queries(desk, clinic, booking, django_assert_max_num_que
         desk.get(reverse("desk", args=[clinic.slug]), {"date": DAY, "list": 1})
     with django_assert_max_num_queries(4):
         desk.get(reverse("desk_dataset", args=[clinic.slug]), {"from": DAY, "to": DAY})
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["unmatched/plan/", "supply/new/leave/", "plan/holds/", "contracts/new/", "waitlist/new/"],
+)
+def test_doctors_look_at_the_work_of_the_desk_and_change_nothing(client, clinic, path):
+    doctor = factories.MembershipFactory(clinic=clinic, role="doctor").user
+    client.force_login(doctor)
+    assert client.post(f"/desk/{clinic.slug}/{path}", {}).status_code == 403
