@@ -16,9 +16,10 @@ from clinic_booking.models import User
 from scheduling import walk_ins
 from scheduling.day_queue import LATE_MINUTES, day_queue
 from scheduling.desk import acts_at, clinics_of
-from scheduling.errors import BookingError
+from scheduling.errors import BookingError, NobodyFree
 from scheduling.locks import database_now
 from scheduling.models import Booking, Clinic, VisitTicket, WalkIn
+from scheduling.overbooking import may_overbook
 from scheduling.stops import in_order
 from scheduling.views import see_other
 from scheduling.visit_acts import VERBS
@@ -43,7 +44,9 @@ def queue(request: Request, clinic: str) -> HttpResponse:
     return _queue(request, here)
 
 
-def _queue(request: Request, here: Clinic, sentence: str = "", status: int = 200) -> HttpResponse:
+def _queue(
+    request: Request, here: Clinic, sentence: str = "", status: int = 200, *, way_out: str = ""
+) -> HttpResponse:
     now = database_now()
     context = {
         "nav": "desk",
@@ -55,6 +58,7 @@ def _queue(request: Request, here: Clinic, sentence: str = "", status: int = 200
         "late_minutes": LATE_MINUTES,
         "can_act": acts_at(_user(request)).filter(pk=here.pk).exists(),
         "sentence": sentence,
+        "way_out": way_out,
     }
     template = "scheduling/_day_queue.html" if request.htmx else "scheduling/day_queue.html"
     return render(request, template, context, status=status)
@@ -119,7 +123,7 @@ def act(request: Request, clinic: str, reference: str) -> HttpResponse:
 def act_on_walk_in(request: Request, clinic: str, pk: int, act: str) -> HttpResponse:
     here = _where_allowed(request, clinic)
     found = get_object_or_404(WalkIn, visit__clinic=here, pk=pk)
-    refusal = None
+    refusal: BookingError | None = None
     try:
         if act == "start":
             walk_ins.start_walk_in(walk_in_id=found.pk, by=_user(request))
@@ -128,9 +132,23 @@ def act_on_walk_in(request: Request, clinic: str, pk: int, act: str) -> HttpResp
                 verb(walk_in_id=found.pk, by=_user(request))
         else:
             raise Http404
+    except NobodyFree as error:
+        if act == "start" and may_overbook(_user(request), here):
+            return _offer_overbooking(request, here, found, error)
+        refusal = error
     except BookingError as error:
         refusal = error
     return _answer_in_queue(request, here, refusal)
+
+
+def _offer_overbooking(
+    request: Request, here: Clinic, walk_in: WalkIn, refusal: BookingError
+) -> HttpResponse:
+    """Never by itself: a page asks for the reason."""
+    page = f"{reverse('desk_overbook', args=[here.slug])}?walk_in={walk_in.pk}"
+    if not request.htmx:
+        return see_other(page)
+    return _queue(request, here, str(refusal), refusal.status, way_out=page)
 
 
 def _details(request: Request, here: Clinic, pk: int, refusal: BookingError | None) -> HttpResponse:

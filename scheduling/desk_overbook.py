@@ -7,6 +7,8 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -17,12 +19,21 @@ from django.views.decorators.http import require_http_methods
 
 from clinic_booking.context import Request
 from patients.search import find_patients
+from scheduling import walk_ins
 from scheduling.desk_book import BUSY, _clinic, _patient, _slot, _user
 from scheduling.desk_book_forms import PatientForm
 from scheduling.desk_book_times import offered_at
 from scheduling.errors import BookingError, PatientBusy
 from scheduling.forms import IsoDateField
-from scheduling.models import Clinic, Overbooking, Practitioner, ScheduleTemplate, Service, Slot
+from scheduling.models import (
+    Clinic,
+    Overbooking,
+    Practitioner,
+    ScheduleTemplate,
+    Service,
+    Slot,
+    WalkIn,
+)
 from scheduling.overbooking import (
     MAX_REASON,
     NoReason,
@@ -37,6 +48,7 @@ from scheduling.views import see_other
 
 
 class OverbookForm(PatientForm):
+    walk_in = forms.ModelChoiceField(WalkIn.objects.none(), required=False, widget=forms.HiddenInput)
     practitioner = forms.ModelChoiceField(Practitioner.objects.none(), label=gettext_lazy("Who"))
     service = forms.ModelChoiceField(
         Service.objects.none(), label=gettext_lazy("Service"), to_field_name="slug", empty_label=None
@@ -62,6 +74,7 @@ class OverbookForm(PatientForm):
         offered = Service.objects.filter(pk__in=[s.pk for s in offered_at(clinic)])
         for name, rows in (("practitioner", works), ("service", offered)):
             self.fields[name].queryset = rows.order_by("name")  # type: ignore[attr-defined]
+        self.fields["walk_in"].queryset = waiting_at(clinic)  # type: ignore[attr-defined]
 
     @property
     def starts_at(self) -> dt.datetime:
@@ -98,6 +111,7 @@ def _add(request: Request, here: Clinic, form: OverbookForm) -> HttpResponse:
     ).first()
     if slot is None:
         raise OutsideHours
+    walk_in: WalkIn | None = given["walk_in"]
     with transaction.atomic(durable=True):
         made = overbook(
             clinic=here,
@@ -105,10 +119,16 @@ def _add(request: Request, here: Clinic, form: OverbookForm) -> HttpResponse:
             station=slot.station,
             service=given["service"],
             starts_at=form.starts_at,
-            patient=form.person(by=by),
+            patient=walk_in.visit.patient if walk_in else form.person(by=by),
             reason=given["reason"],
             by=by,
+            session_id=walk_in.session_id if walk_in else None,
+            may_have_begun=walk_in is not None,
         )
+        if walk_in:
+            walk_ins.begin_as(walk_in_id=walk_in.pk, booking=made, by=by)
+    if walk_in:
+        return see_other(reverse("desk_queue", args=[here.slug]))
     messages.success(request, _("%(name)s is added to a time that was taken.") % {"name": made.patient.name})
     return see_other(reverse("desk_booking", args=[here.slug, made.reference]))
 
@@ -116,11 +136,48 @@ def _add(request: Request, here: Clinic, form: OverbookForm) -> HttpResponse:
 def _initial(request: Request, here: Clinic) -> dict[str, Any]:
     asked = request.POST if request.method == "POST" else request.GET
     initial: dict[str, Any] = {name: value for name, value in asked.items() if name != "patient"}
+    if request.method != "POST" and (walk_in := _walk_in(here, asked.get("walk_in", ""))):
+        return _now_for(walk_in, here)
     slot = _slot(request, asked.get("slot", ""))
     if slot and slot.clinic_id == here.pk:
         local = slot.starts_at.astimezone(here.zone)
         initial |= {"practitioner": slot.practitioner_id, "date": local.date(), "time": local.time()}
     initial.setdefault("date", here.today())
+    return initial
+
+
+def waiting_at(clinic: Clinic) -> QuerySet[WalkIn]:
+    found = WalkIn.objects.filter(visit__clinic=clinic, booking=None, left_at=None)
+    return found.select_related("visit__patient", "session__request__service")
+
+
+def _walk_in(here: Clinic, given: str) -> WalkIn | None:
+    if not (given.isascii() and given.isdigit() and len(given) < 19):
+        return None
+    return waiting_at(here).filter(pk=given).first()
+
+
+def _now_for(walk_in: WalkIn, here: Clinic) -> dict[str, Any]:
+    """The time under way of who is asked for, or of whoever may do it."""
+    service = walk_in.session.request.service
+    under_way = Slot.objects.filter(
+        clinic=here, station__kind=service.station_kind, starts_at__lte=Now(), ends_at__gt=Now()
+    ).exclude(template=None)
+    if walk_in.practitioner_id:
+        under_way = under_way.filter(practitioner=walk_in.practitioner_id)
+    slot = (
+        under_way.filter(practitioner__in=service.practitioners.all()).order_by("practitioner__name").first()
+    )
+    initial = {
+        "walk_in": walk_in.pk,
+        "patient": walk_in.visit.patient_id,
+        "service": service.slug,
+        "date": here.today(),
+        "practitioner": walk_in.practitioner_id,
+    }
+    if slot:
+        local = slot.starts_at.astimezone(here.zone)
+        initial |= {"practitioner": slot.practitioner_id, "date": local.date(), "time": local.time()}
     return initial
 
 

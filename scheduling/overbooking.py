@@ -115,8 +115,11 @@ def overbook(
     reason: str,
     by: User,
     session_id: int | None = None,
+    may_have_begun: bool = False,
 ) -> Booking:
     """Add the visit, or the planned session, and publish `appointment.booked` with `overbooked`.
+
+    `may_have_begun`: also to the time under way, for who is served now.
 
     Joins the caller's transaction and takes its first locks: the practitioner's slots of the day, then equipment. After
     an error the caller must roll back. Raises MayNotOverbook, NoReason, OutsideHours, TimeIsFree, NoPlaceLeft,
@@ -132,6 +135,8 @@ def overbook(
     asked = {"clinic": clinic.pk, "practitioner": practitioner.pk, "first": first, "until": until}
     slots = lock_slots(SLOTS_OF_DAY, asked)
     ends_at = starts_at + dt.timedelta(minutes=service.duration_minutes)
+    if (ends_at if may_have_begun else starts_at) <= database_now():
+        raise SlotPast
     template = _hours(slots, station, service, starts_at, ends_at)
     offered = service.practitioners.filter(pk=practitioner.pk).exists()
     if not offered or station.clinic_id != clinic.pk or station.kind != service.station_kind:
@@ -169,8 +174,6 @@ def _hours(
     over = sorted(
         (s for s in slots if s.starts_at < ends_at and s.ends_at > starts_at), key=lambda s: s.starts_at
     )
-    if starts_at <= now:
-        raise SlotPast
     reached = starts_at
     for slot in over:
         if slot.starts_at > reached:

@@ -7,9 +7,9 @@ from django.db import transaction
 from django.urls import reverse
 
 from clinic_booking.models import Event
-from scheduling import booking, live
+from scheduling import booking, consistency, live
 from scheduling.day_queue import day_queue
-from scheduling.models import Booking, Membership, VisitTicket, WalkIn
+from scheduling.models import Booking, Membership, Slot, VisitTicket, WalkIn
 from tests import factories
 from tests.scheduling.midday import minutes, now, zone_at_noon
 
@@ -269,3 +269,53 @@ def test_screen_of_no_clinic(client, clinic):
     assert client.get(reverse("screen", args=["nowhere"])).status_code == 404
     type(clinic).objects.update(is_active=False)
     assert client.get(reverse("screen", args=[clinic.slug])).status_code == 404
+
+
+# -- A walk-in for whom nobody is free -------------------------------------------------------------
+
+
+@pytest.fixture
+def crowded(slots, service, clinic, practitioner, station, patient, receptionist):
+    """Every time is taken; the patient waits."""
+    hours = factories.ScheduleTemplateFactory(clinic=clinic, practitioner=practitioner, station=station)
+    Slot.objects.update(template=hours)
+    for n in range(len(slots)):
+        visit(slots, n, service, factories.PatientFactory())
+    with transaction.atomic():
+        return booking.add_walk_in(clinic=clinic, patient=patient, service=service, by=receptionist)
+
+
+def start(desk, walk_in, **headers):
+    return desk.post(reverse("walk_in_act", args=["tanjong-pagar", walk_in.pk, "start"]), headers=headers)
+
+
+def test_walk_in_is_served_beside_others_on_purpose(desk, crowded, receptionist, slots):
+    Membership.objects.filter(user=receptionist).update(can_overbook=True)
+    shown = start(desk, crowded, hx_request="true")
+    page = f"/desk/tanjong-pagar/overbook/?walk_in={crowded.pk}"
+    assert shown.status_code == 409
+    assert page in shown.content.decode()
+    assert start(desk, crowded)["Location"] == page
+    form = desk.get(page).context["form"]
+    filled = {name: form[name].value() for name in ("walk_in", "patient", "service", "practitioner", "date")}
+    refused = desk.post(page, filled | {"time": f"{form['time'].value():%H:%M}", "act": "book"})
+    assert refused.status_code == 422
+    filled |= {"time": f"{form['time'].value():%H:%M}", "act": "book", "reason": "In pain"}
+    assert desk.post(page, filled)["Location"] == "/desk/tanjong-pagar/queue/"
+    crowded.refresh_from_db()
+    served = crowded.booking
+    assert (served.status, served.starts_at, served.session) == (
+        "arrived",
+        slots[1].starts_at,
+        crowded.session,
+    )
+    assert served.started_at
+    assert served.overbooking.reason == "In pain"
+    assert list(consistency.broken()) == []
+
+
+def test_who_may_not_overbook_is_told_that_nobody_is_free(desk, crowded):
+    shown = start(desk, crowded, hx_request="true")
+    assert shown.status_code == 409
+    assert "overbook/" not in shown.content.decode()
+    assert desk.get(f"/desk/tanjong-pagar/overbook/?walk_in={crowded.pk}").status_code == 404
