@@ -133,3 +133,8 @@ def _many(entry, count):
             """,
             {"count": count, "service": entry.session.request.service_id},
         )
+        # As autovacuum has done where so many have joined one by one.
+        cursor.execute(
+            "ANALYZE patients_patient, scheduling_bookingrequest, scheduling_bookingpattern,"
+            " scheduling_sessionticket, scheduling_waitlistentry"
+        )
