@@ -130,6 +130,7 @@ EARLY = _shift("12345", "08:00-15:20", "11:40-12:20")
 LONG = _shift("1245", "08:20-18:00", "12:20-13:20", "15:40-16:00")
 EVENING = _shift("12356", "12:00-20:00", "15:30-16:15")
 MIDWEEK = _shift("23456", "09:00-17:40", "12:40-13:40")
+SUNDAY = _shift("7", "09:00-17:00", "12:20-13:00")
 WEEKEND = _shift("3467", "09:00-16:00", "12:00-12:40")
 SATURDAY = _shift("6", "08:40-12:40", every=2)
 MON_WED = _shift("135", "09:00-17:00", "12:30-13:30")
@@ -138,18 +139,22 @@ TUE_THU = _shift("24", "09:00-17:00", "12:30-13:30")
 Work = tuple[str, str, Shift]  # clinic, station, when
 STAFF: list[tuple[str, str, list[Work]]] = [
     ("Dr Lim Wei Jie", GP, [("tanjong-pagar", "Consult 1", DAY), ("tanjong-pagar", "Consult 1", SATURDAY)]),
-    ("Dr Priya Krishnan", GP, [("tanjong-pagar", "Consult 2", LATE)]),
-    ("Dr Farah binte Osman", GP, [("tanjong-pagar", "Consult 3", MIDWEEK)]),
+    ("Dr Priya Krishnan", GP, [("tanjong-pagar", "Consult 2", LATE), ("tanjong-pagar", "Consult 2", SUNDAY)]),
+    (
+        "Dr Farah binte Osman",
+        GP,
+        [("tanjong-pagar", "Consult 3", MIDWEEK), ("tanjong-pagar", "Consult 3", SUNDAY)],
+    ),
     (
         "Dr Gerard Pereira",
         DERMATOLOGY,
         [("tanjong-pagar", "Consult 4", MON_WED), ("tanjong-pagar", "Laser", TUE_THU)],
     ),
-    ("Tan Hui Min", PHYSIO, [("tanjong-pagar", "Physio 1", EARLY)]),
+    ("Tan Hui Min", PHYSIO, [("tanjong-pagar", "Physio 1", EARLY), ("tanjong-pagar", "Physio 1", SUNDAY)]),
     ("Ravi Chandran", PHYSIO, [("tanjong-pagar", "Physio 2", EVENING)]),
     ("Dr Chua Pei Shan", DENTIST, [("tanjong-pagar", "Dental", LONG)]),
-    ("Siti Hidayah", NURSE, [("tanjong-pagar", "Treatment", DAY)]),
-    ("Koh Zhi Wei", RADIOGRAPHY, [("tanjong-pagar", "X-ray", EARLY)]),
+    ("Siti Hidayah", NURSE, [("tanjong-pagar", "Treatment", DAY), ("tanjong-pagar", "Treatment", SUNDAY)]),
+    ("Koh Zhi Wei", RADIOGRAPHY, [("tanjong-pagar", "X-ray", EARLY), ("tanjong-pagar", "X-ray", SUNDAY)]),
     ("Dr Ng Jun Hao", GP, [("tampines", "Consult 1", DAY), ("tampines", "Consult 1", SATURDAY)]),
     ("Dr Kavitha Menon", GP, [("tampines", "Consult 2", EVENING)]),
     ("Dr Ahmad Salleh", GP, [("tampines", "Consult 3", WEEKEND)]),
@@ -158,16 +163,16 @@ STAFF: list[tuple[str, str, list[Work]]] = [
         DERMATOLOGY,
         [("tampines", "Consult 4", TUE_THU), ("jurong-east", "Laser", MON_WED)],
     ),
-    ("Ong Li Ting", PHYSIO, [("tampines", "Physio", MIDWEEK)]),
+    ("Ong Li Ting", PHYSIO, [("tampines", "Physio", MIDWEEK), ("tampines", "Physio", SUNDAY)]),
     ("Dr Teo Boon Keng", DENTIST, [("tampines", "Dental", LONG)]),
-    ("Nadiah Ismail", NURSE, [("tampines", "Treatment", LATE)]),
+    ("Nadiah Ismail", NURSE, [("tampines", "Treatment", LATE), ("tampines", "Treatment", SUNDAY)]),
     ("Goh Yong Sheng", RADIOGRAPHY, [("tampines", "X-ray", MON_WED), ("jurong-east", "X-ray", TUE_THU)]),
     ("Dr Yeo Xin Yi", GP, [("jurong-east", "Consult 1", DAY), ("jurong-east", "Consult 1", SATURDAY)]),
     ("Dr Suresh Nair", GP, [("jurong-east", "Consult 2", LATE)]),
     ("Dr Azman Yusof", GP, [("jurong-east", "Consult 3", WEEKEND)]),
-    ("Rachel Sequeira", PHYSIO, [("jurong-east", "Physio", DAY)]),
+    ("Rachel Sequeira", PHYSIO, [("jurong-east", "Physio", DAY), ("jurong-east", "Physio", SUNDAY)]),
     ("Dr Wong Shu Fen", DENTIST, [("jurong-east", "Dental", MIDWEEK)]),
-    ("Anjali Pillai", NURSE, [("jurong-east", "Treatment", EARLY)]),
+    ("Anjali Pillai", NURSE, [("jurong-east", "Treatment", EARLY), ("jurong-east", "Treatment", SUNDAY)]),
 ]
 
 
