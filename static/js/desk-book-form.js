@@ -25,7 +25,15 @@ export function enhance(form, { onDone, onAgain }) {
     if (html !== null) box.innerHTML = html;
   }
 
-  const ways = async () => { await part("ways", at("[data-ways]")); showWay(); };
+  // Who is quick has chosen how to pay before the ways of this patient are here: the choice stays.
+  let way = null;
+
+  async function ways() {
+    await part("ways", at("[data-ways]"));
+    const same = way && at(`[name=pay][value="${CSS.escape(way)}"]`);
+    if (same) same.checked = true;
+    showWay();
+  }
 
   function showWay() {
     const chosen = at("[name=pay]:checked")?.value;
@@ -34,7 +42,7 @@ export function enhance(form, { onDone, onAgain }) {
 
   form.addEventListener("change", async (event) => {
     const { name } = event.target;
-    if (name === "pay") showWay();
+    if (name === "pay") { way = event.target.value; showWay(); }
     if (name === "service") {
       try { localStorage.setItem(SERVICE, service.value); } catch { /* private mode */ }
       if (at("[data-times]")) await part("times", at("[data-times]"));

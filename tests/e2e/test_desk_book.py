@@ -114,8 +114,15 @@ def test_phone_booking_is_paid_by_link(desk, page, system, people, watch):
     expect(dialog(desk).get_by_label("Patient", exact=True)).to_be_focused()
     desk.keyboard.type(f"wilhelmina {plain(people[0])}")
     expect(options(desk)).to_have_count(1)
-    desk.keyboard.press("Enter")
-    dialog(desk).get_by_label("By link").check()
+    slow, ways = [], re.compile("part=ways")
+    desk.route(ways, lambda route: slow.append(route))
+    with desk.expect_request(ways):
+        desk.keyboard.press("Enter")
+    by_link = dialog(desk).get_by_label("By link")
+    by_link.check()
+    with desk.expect_response(ways):
+        slow.pop().continue_()
+    expect(by_link, "who is quicker than the page keeps the choice").to_be_checked()
     dialog(desk).get_by_role("button", name="Book", exact=True).click()
     expect(desk.get_by_text("The link to pay is on its way to wilhelmina@example.com.")).to_be_visible()
     made = Booking.objects.filter(patient=people[0]).latest("pk")

@@ -110,7 +110,7 @@ def test_booking_takes_so_many_keys(desk, slots, patient):
     find(desk, keys, somebody, desk.get_by_role("option", name="as a new patient"))
     keys.press("Enter")
     expect(desk.get_by_label("Mobile phone")).to_be_focused()
-    keys.type("8123 4567")
+    keys.type(no_ones_number())
     while not desk.locator("[name=consent]").evaluate("node => node === document.activeElement"):
         keys.press("Tab")
     keys.press("Space", "Enter")
@@ -144,6 +144,40 @@ def test_the_day_takes_so_many_acts(desk, slots, service, patient):
     check("Put a walk-in into the queue", mouse=mouse)
 
 
+def test_by_mouse_it_takes_so_many_clicks(desk, slots, service, patient):
+    mouse = Hand(desk)
+    mouse.click(desk.get_by_role("link", name="New booking"))
+    expect(desk.get_by_role("dialog").get_by_role("radio").first).to_be_visible()
+    check("Find the next free time of a service", mouse=mouse)
+    find(desk, mouse, patient.name, known(desk, patient))
+    mouse.click(known(desk, patient))
+    mouse.click(desk.locator("[data-submit]"))
+    expect(desk.get_by_role("dialog")).to_be_hidden()
+    check("Book a caller who is known, next free time", mouse=mouse)
+
+    mouse, somebody = Hand(desk), f"Xin {unheard_of()}"
+    mouse.click(desk.get_by_role("link", name="New booking"))
+    find(desk, mouse, somebody, desk.get_by_role("option", name="as a new patient"))
+    mouse.click(desk.get_by_role("option", name="as a new patient"))
+    expect(desk.get_by_label("Mobile phone")).to_be_focused()
+    mouse.type(no_ones_number())
+    mouse.click(desk.locator("[name=consent]"))
+    mouse.click(desk.locator("[data-submit]"))
+    expect(desk.get_by_role("dialog")).to_be_hidden()
+    assert Booking.objects.filter(patient__name=somebody).exists()
+    check("Book somebody new", mouse=mouse)
+
+    mouse = Hand(desk)
+    mouse.click(box(desk, Booking.objects.get(patient=patient)))
+    mouse.click(desk.locator("#details").get_by_role("button", name="Arrived"))
+    expect(desk.locator("#details .chip").first).to_contain_text("Waiting")
+    check("Check in", mouse=mouse)
+    mouse = Hand(desk)
+    mouse.click(desk.locator("#details").get_by_role("button", name="Call"))
+    expect(desk.locator("#details .chip").first).to_contain_text("Called")
+    check("Call the next", mouse=mouse)
+
+
 def find(page, hand, typed, option):
     expect(page.locator("[data-q]")).to_be_focused()
     hand.type(typed)
@@ -157,3 +191,7 @@ def known(page, patient):
 def unheard_of():
     """The database is shared: nobody else has this name."""
     return "".join(secrets.choice(string.ascii_lowercase) for _ in range(12)).title()
+
+
+def no_ones_number():
+    return f"8{secrets.randbelow(10**7):07}"
