@@ -1,6 +1,7 @@
 """Paying while the time is kept: every way that ends in a visit, and every refusal on the way."""
 
 import pytest
+from django.db import connection
 from playwright.sync_api import expect
 
 from billing.models import Bill, Payment
@@ -166,7 +167,30 @@ def test_paying_after_another_took_the_time(checkout, slots, service, watch):
     assert not Payment.objects.filter(hold=kept, provider_ref__isnull=False).exists()
 
 
-def test_bank_agrees_late_but_the_time_is_free(checkout):
+@pytest.fixture
+def no_sweeper(system):
+    """A job that waits stands in the place of the sweeper's: else it may end the hold, and the payment, first."""
+    lock = "queueing_lock = 'expire_holds'"
+    with connection.cursor() as cursor:
+
+        def is_away():
+            cursor.execute(
+                "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, args, status, scheduled_at)"
+                " VALUES ('ops', 'expire_holds', 'expire_holds', '{}', 'todo', now() + interval '1 hour')"
+                " ON CONFLICT DO NOTHING"
+            )
+            cursor.execute(
+                f"SELECT count(*) FROM procrastinate_jobs WHERE {lock} AND (status = 'doing'"  # noqa: S608
+                " OR (status = 'todo' AND scheduled_at IS NULL))"
+            )
+            return cursor.fetchone()[0] == 0
+
+        until(is_away, "the sweeper is away")
+        yield
+        cursor.execute(f"UPDATE procrastinate_jobs SET status = 'cancelled' WHERE {lock} AND status = 'todo'")  # noqa: S608
+
+
+def test_bank_agrees_late_but_the_time_is_free(checkout, no_sweeper):
     pay(checkout, ASKS_BANK)
     wait_for_bank(checkout)
     run_out(hold_of(checkout))
