@@ -198,7 +198,7 @@ def test_bank_agrees_late_but_the_time_is_free(checkout, no_sweeper):
     booked(checkout)
 
 
-def test_bank_agrees_late_and_the_time_is_taken(checkout, slots, service, watch):
+def test_bank_agrees_late_and_the_time_is_taken(checkout, slots, service, watch, no_sweeper):
     watch.allow("status of 409")
     pay(checkout, ASKS_BANK)
     wait_for_bank(checkout)
@@ -209,7 +209,7 @@ def test_bank_agrees_late_and_the_time_is_taken(checkout, slots, service, watch)
     expect(checkout.get_by_role("heading", name="Your details")).to_be_visible()
 
 
-def test_paynow_arrives_late_and_is_paid_back(checkout, slots, service, system, watch):
+def test_paynow_arrives_late_and_is_paid_back(checkout, slots, service, system, watch, no_sweeper):
     watch.allow("status of 409")
     code = choose_paynow(checkout)
     expect(code.get_by_role("button", name="Simulate scan")).to_be_enabled()
