@@ -284,6 +284,7 @@ def test_time_is_blocked_opened_and_added(open_desk, receptionist, booking, slot
     sheet.get_by_role("button", name="Open this time again").click()
     expect(blocked).to_have_count(0)
     assert not Slot.objects.filter(practitioner=other_slots[0].practitioner_id, is_blocked=True).exists()
+    expect(sheet).to_be_hidden()
     desk.keyboard.press("x")
     sheet.get_by_label("Add extra times").check()
     sheet.get_by_label("From").fill(f"{DAY}T11:00")
