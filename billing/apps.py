@@ -5,5 +5,5 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        # They register tasks, subscribers, system checks, metrics, consistency checks and a list of work.
-        from billing import checks, consistency, desk_ways, jobs, metrics, work  # noqa: F401
+        # They register tasks, subscribers, topics, system checks, metrics, consistency checks and a list of work.
+        from billing import checks, consistency, desk_ways, jobs, metrics, topics, work  # noqa: F401

@@ -12,6 +12,7 @@ from procrastinate.jobs import JobDeferrer
 from procrastinate.manager import JobManager
 from procrastinate.types import JSONValue
 
+from clinic_booking import topics
 from clinic_booking.models import Event
 
 Handler = Callable[[Event], None]
@@ -63,20 +64,29 @@ def redeliver(event: Event, *, to: Callable[[str], bool]) -> int:
 def publish_all(news: Iterable[News]) -> list[Event]:
     """Write the events and their jobs, in two statements however many they are.
 
-    Refuses to run outside a transaction, because it would not be atomic.
+    Refuses to run outside a transaction, because it would not be atomic. Raises UnknownTopic, WrongPayload.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("publish() needs the transaction of the change it tells about")
-    events = Event.objects.bulk_create(
-        Event(topic=each.topic, subject=each.subject, data=each.data, clinic_id=each.clinic_id)
-        for each in news
-    )
+    events = Event.objects.bulk_create(map(_event, news))
     _write_jobs(
         {"event_id": event.pk, "subscriber": name}
         for event in events
         for name in _subscribers.get(event.topic, ())
     )
     return events
+
+
+def _event(news: News) -> Event:
+    topic = topics.find(news.topic)
+    topic.check(news.subject, news.data)
+    return Event(
+        topic=topic.name,
+        version=topic.version,
+        subject=news.subject,
+        clinic_id=news.clinic_id,
+        data=news.data,
+    )
 
 
 def _write_jobs(wanted: Iterable[dict[str, JSONValue]]) -> None:
@@ -91,6 +101,10 @@ def deliver_later(event_id: int, subscriber: str, seconds: float) -> None:
 
     later = deliver.configure(queue="later", schedule_in={"milliseconds": round(seconds * 1000) + 1})
     JobDeferrer(_of_this_transaction, later.job).defer(event_id=event_id, subscriber=subscriber)
+
+
+def subscribers(topic: str) -> list[str]:
+    return sorted(_subscribers.get(topic, ()))
 
 
 def handler(topic: str, name: str) -> Handler | None:

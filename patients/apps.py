@@ -5,4 +5,4 @@ class PatientsConfig(AppConfig):
     name = "patients"
 
     def ready(self) -> None:
-        from patients import jobs  # noqa: F401  (registers subscribers and tasks)
+        from patients import jobs, topics  # noqa: F401  (register what they hold)

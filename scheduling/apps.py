@@ -5,4 +5,4 @@ class SchedulingConfig(AppConfig):
     name = "scheduling"
 
     def ready(self) -> None:
-        from scheduling import finders, jobs, metrics  # noqa: F401  (register what they hold)
+        from scheduling import finders, jobs, metrics, topics  # noqa: F401  (register what they hold)

@@ -3,7 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from clinic_booking.topics import declare
 from tests import chromium, clock, factories
+
+declare("test", "test", {})  # for tests of the kernel, which are about no topic
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,7 @@ def test_sessions_planned_together_are_one_message(slots, service, patient):
         placed = place_sessions(
             places=[Place(s.pk, slot.pk) for s, slot in zip(sessions, slots, strict=False)], by=None
         )
-        data = {"request": request.pk, "sessions": [s.pk for s in sessions], "count": 2}
+        data = {"request": request.pk, "sessions": [s.pk for s in sessions], "bookings": [], "count": 2}
         matched = publish("request.matched", f"request:{request.pk}", data)
     for event in Event.objects.filter(topic="appointment.booked"):
         mail_about_visit(event)

@@ -520,7 +520,7 @@ def test_unplaced_sessions_wait_once(service):
     ]
     for _ in range(2):
         with transaction.atomic():
-            data = {"request": request.pk, "sessions": sessions}
+            data = {"request": request.pk, "sessions": sessions, "count": 2}
             events.publish("request.unmatched", f"request:{request.pk}", data)
         deliver()
     assert WaitlistEntry.objects.count() == 2

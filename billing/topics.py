@@ -1,0 +1,21 @@
+"""What billing publishes. Amounts are integer cents of `settings.CURRENCY`."""
+
+from clinic_booking.topics import declare
+
+declare("bill.issued", "bill", {"bill": int, "booking": int, "total_cents": int})
+
+TAKEN = {"booking": int, "bill": int, "amount_cents": int, "method": str, "by": int}
+declare("counter.paid", "bill", TAKEN)
+declare("counter.returned", "bill", TAKEN)
+declare("paylink.sent", "booking", {"booking": int, "by": int})
+
+PAYMENT = {"payment": str, "booking": int | None, "amount_cents": int}
+declare("payment.succeeded", "payment", PAYMENT)
+declare("payment.failed", "payment", PAYMENT | {"reason": str}, note="`booking`: null where none was won")
+declare("payment.refunded", "payment", PAYMENT | {"reason": str})
+
+CONTRACT = {"contract": int, "reference": str}
+declare("contract.confirmed", "contract", CONTRACT | {"requests": list[int]})
+declare("contract.cancelled", "contract", CONTRACT | {"cancelled": list[int], "kept": list[int]})
+declare("contract.completed", "contract", CONTRACT)
+declare("contract.reopened", "contract", CONTRACT)

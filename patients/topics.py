@@ -1,0 +1,7 @@
+"""What patients publishes. `fields` are names of fields, never what is in them."""
+
+from clinic_booking.topics import declare
+
+declare("patient.changed", "patient", {"patient": int, "fields": list[str], "by": int})
+declare("patient.has_no_email", "patient", {"patient": int, "by": int})
+declare("patients.told_apart", "patients", {"patients": list[int], "by": int})
