@@ -9,6 +9,13 @@ class User(AbstractUser):
     """Someone who can log in: a patient or a member of staff. What they may do is in `scheduling.Membership`."""
 
 
+class ThisTransaction(models.Func):
+    """The id of the transaction that writes the row, the same in its savepoints."""
+
+    template = "(pg_current_xact_id()::text::bigint)"
+    output_field = models.BigIntegerField()
+
+
 class Event(models.Model):
     """Something that happened. Append-only (a trigger refuses changes); written by `events.publish` alone."""
 
@@ -18,6 +25,11 @@ class Event(models.Model):
     clinic_id = models.BigIntegerField(_("clinic"), null=True)
     data = models.JSONField(_("data"), default=dict)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
+    xact = models.BigIntegerField(
+        _("transaction"),
+        db_default=ThisTransaction(),
+        help_text=_("For readers of the stream (docs/adr/0012)."),
+    )
 
     class Meta:
         verbose_name = _("event")
@@ -25,12 +37,87 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["topic", "clinic_id"], name="event_topic_clinic"),
             models.Index(fields=["subject"], name="event_subject"),
+            models.Index(fields=["xact", "id"], name="event_stream"),
             # Events are written in order of time: a tenth of a thousandth of a B-tree, and as good for a period.
             BrinIndex(fields=["created_at"], name="event_created", pages_per_range=32),
         ]
 
     def __str__(self) -> str:
         return f"{self.topic} {self.subject}"
+
+
+class Reader(models.Model):
+    """How far somebody has read the stream of events: all up to this place is done (`stream.Place`)."""
+
+    name = models.CharField(_("name"), max_length=40, primary_key=True)
+    xact = models.BigIntegerField(_("transaction"), default=0)
+    event_id = models.BigIntegerField(_("event"), default=0)
+    updated_at = models.DateTimeField(_("updated at"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("reader of events")
+        verbose_name_plural = _("readers of events")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EventCount(models.Model):
+    """How many events the reader "counts" has passed: what /metrics need not count again."""
+
+    topic = models.CharField(_("topic"), max_length=40)
+    clinic_id = models.BigIntegerField(_("clinic"), null=True)
+    n = models.BigIntegerField(_("number"))
+
+    class Meta:
+        verbose_name = _("count of events")
+        verbose_name_plural = _("counts of events")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["topic", "clinic_id"], name="event_count_once", nulls_distinct=False
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.clinic_id}: {self.n}"
+
+
+class Parked(models.Model):
+    """An event that could not be delivered to one subscriber. It waits for somebody to retry or to discard it."""
+
+    class End(models.TextChoices):
+        RETRIED = "retried", _("Retried")
+        DISCARDED = "discarded", _("Discarded")
+
+    event = models.ForeignKey(Event, models.PROTECT, verbose_name=_("event"), related_name="parked")
+    subscriber = models.CharField(_("subscriber"), max_length=120)
+    tries = models.PositiveSmallIntegerField(_("tries"))
+    error = models.CharField(_("error"), max_length=80, help_text=_("The kind of error, no personal data."))
+    parked_at = models.DateTimeField(_("parked at"), db_default=Now())
+    ended_at = models.DateTimeField(_("ended at"), null=True)
+    ended_as = models.CharField(_("ended as"), max_length=10, choices=End, blank=True)
+    ended_by = models.ForeignKey(
+        User, models.PROTECT, verbose_name=_("ended by"), null=True, related_name="+"
+    )
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("parked delivery")
+        verbose_name_plural = _("parked deliveries")
+        indexes = [models.Index(fields=["subscriber"], condition=models.Q(ended_at=None), name="parked_open")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["event", "subscriber"], condition=models.Q(ended_at=None), name="parked_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ended_at=None, ended_as="")
+                | (models.Q(ended_at__isnull=False) & ~models.Q(ended_as="")),
+                name="parked_end_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subscriber} {self.event_id}"
 
 
 class Notification(models.Model):
