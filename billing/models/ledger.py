@@ -48,9 +48,7 @@ class LedgerPosting(models.Model):
 
     key = models.CharField(_("key"), max_length=100, unique=True)
     kind = models.CharField(_("kind"), max_length=20, choices=Kind)
-    clinic = models.ForeignKey(
-        Clinic, models.PROTECT, related_name="+", verbose_name=_("clinic"), db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, models.PROTECT, related_name="+", verbose_name=_("clinic"), db_index=False)
     legal_entity = models.ForeignKey(
         LegalEntity, models.PROTECT, related_name="+", verbose_name=_("legal entity"), db_index=False
     )
@@ -88,13 +86,7 @@ class LedgerEntry(models.Model):
         Payment, models.PROTECT, null=True, blank=True, related_name="entries", verbose_name=_("payment")
     )
     booking = models.ForeignKey(
-        Booking,
-        models.PROTECT,
-        null=True,
-        blank=True,
-        related_name="+",
-        verbose_name=_("booking"),
-        db_index=False,
+        Booking, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("booking"), db_index=False
     )
     session = models.ForeignKey(
         SessionTicket,
