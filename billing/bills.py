@@ -1,17 +1,26 @@
-"""One bill for each booking, made from `appointment.booked` and then kept true to what became of it."""
+"""Bills and credit notes: issued once, then kept true to what became of the visit and of the money.
 
+The rule: a visit that takes place costs its price, one that does not costs the fee that was decided when it was called
+off. What is billed above that is credited, what is paid above that is given back.
+"""
+
+import contextlib
 import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from billing import groups
-from billing.locks import lock
-from billing.models import Bill, BillLine, BillSeries, CounterPayment, Payment
+from billing import groups, ledger
+from billing.allocations import apply, give_back
+from billing.locks import lock, lock_bill_by_id
+from billing.models import Bill, BillLine, BillSeries, CreditNote, Payment
 from clinic_booking.events import publish
-from scheduling.models import Booking
+from clinic_booking.models import User
+from scheduling.models import Booking, Clinic
 
 # The rate from a day on, newest first, in basis points (IRAS).
 GST_RATES = [(dt.date(2024, 1, 1), 900), (dt.date(2023, 1, 1), 800)]
@@ -27,53 +36,84 @@ def gst_within(total_cents: int, basis_points: int) -> int:
 
 
 def keep_bill(booking_id: int) -> Bill:
-    """Issue the bill unless it exists, and bring its status to that of payment and booking. Safe to repeat."""
+    """Issue the booking's bill unless it exists, apply what was paid, credit what is not owed. Safe to repeat.
+
+    A refund that this opens is written down; `payments.finalize` of the payment submits it (`unfinished_payments`).
+    """
     with transaction.atomic(durable=True):
-        booking = Booking.objects.select_related("clinic__legal_entity", "service", "session__request").get(
-            pk=booking_id
-        )
-        # The payment's lock, then the series': what is read below cannot change until the bill says it.
+        related = "clinic__legal_entity", "service", "session__request", "hold"
+        booking = Booking.objects.select_related(*related).get(pk=booking_id)
+        # The payment's lock, then the bill's: what is read below cannot change until the bill says it.
         paid_by = groups.payment_of(booking.pk)
         payment = lock(paid_by) if paid_by else None
-        bill = _issue(booking)
-        booking.refresh_from_db(fields=["status"])
-        counter = CounterPayment.objects.filter(bill=bill).first()
-        status = _status(booking, payment, counter, bill)
-        if bill.status != status:
-            closed = status in (Bill.Status.VOID, Bill.Status.REFUNDED)
-            Bill.objects.filter(pk=bill.pk).update(status=status, closed_at=Now() if closed else None)
-            bill.refresh_from_db()
+        bill = lock_bill_by_id(_issue(booking).pk)
+        booking.refresh_from_db(fields=["status", "fee_cents", "cancel_reason"])
+        if payment:
+            apply(payment, bill, share=groups.share(booking))
+        _credit_to(bill, owed_by_rule(booking), _reason(booking))
+        give_back(bill, [payment] if payment else [], reason="booking_cancelled")
+        bill.refresh_from_db()
     return bill
 
 
+def unfinished_payments(bill: Bill) -> list[Payment]:
+    """Those of this bill or its visit that somebody has to go on with."""
+    its = Q(pk__in=bill.entries.values("payment"))
+    if bill.booking_id:
+        its |= Q(pk=groups.payment_of(bill.booking_id))
+    return list(Payment.objects.filter(its, status__in=Payment.UNDER_WAY).order_by("pk"))
+
+
 def _issue(booking: Booking) -> Bill:
-    entity = booking.clinic.legal_entity
-    series, _is_new = BillSeries.objects.get_or_create(legal_entity=entity)
-    series = BillSeries.objects.select_for_update(no_key=True).get(pk=series.pk)
     if bill := Bill.objects.filter(booking=booking).first():
         return bill
-    basis_points = gst_basis_points(booking.clinic.today()) if entity.gst_number else 0
+    with numbers_of(booking.clinic) as series:
+        if bill := Bill.objects.filter(booking=booking).first():
+            return bill
+        lines = [(line_text(booking), booking.price_cents)]
+        return issue(
+            series, clinic=booking.clinic, lines=lines, booking=booking, patient_id=booking.patient_id
+        )
+
+
+@contextlib.contextmanager
+def numbers_of(clinic: Clinic) -> Iterator[BillSeries]:
+    """The lock under which numbers of the clinic's legal entity are given, the last but the contract's."""
+    series, _is_new = BillSeries.objects.get_or_create(legal_entity=clinic.legal_entity)
+    yield BillSeries.objects.select_for_update(no_key=True).get(pk=series.pk)
+
+
+def issue(series: BillSeries, *, clinic: Clinic, lines: Sequence[tuple[str, int]], **of: Any) -> Bill:
+    """A new bill of (text, cents) lines with the next number. The caller holds the series' lock and knows none exists.
+
+    `of` says what it is for: booking or contract, patient_id, due_on.
+    """
+    entity = clinic.legal_entity
+    basis_points = gst_basis_points(clinic.today()) if entity.gst_number else 0
+    total = sum(cents for _text, cents in lines)
     series.last_number += 1
     series.save(update_fields=["last_number"])
     bill = Bill.objects.create(
-        booking=booking,
-        patient_id=booking.patient_id,
+        clinic=clinic,
         legal_entity=entity,
         number=series.last_number,
         entity_name=entity.name,
         entity_uen=entity.uen,
         entity_gst_number=entity.gst_number,
-        entity_address=booking.clinic.address,
+        entity_address=clinic.address,
         currency=settings.CURRENCY,
-        total_cents=booking.price_cents,
-        gst_cents=gst_within(booking.price_cents, basis_points),
+        total_cents=total,
+        gst_cents=gst_within(total, basis_points),
         gst_basis_points=basis_points,
+        **of,
     )
-    BillLine.objects.create(
-        bill=bill, position=1, description=line_text(booking), amount_cents=booking.price_cents
+    BillLine.objects.bulk_create(
+        BillLine(bill=bill, position=position, description=text, amount_cents=cents)
+        for position, (text, cents) in enumerate(lines, 1)
     )
-    data = {"bill": bill.pk, "booking": booking.pk, "total_cents": bill.total_cents}
-    publish("bill.issued", f"bill:{bill.pk}", data, clinic_id=booking.clinic_id)
+    ledger.post(ledger.issued(bill))
+    data = {"bill": bill.pk, "booking": bill.booking_id, "total_cents": total}
+    publish("bill.issued", f"bill:{bill.pk}", data, clinic_id=clinic.pk)
     return bill
 
 
@@ -85,20 +125,54 @@ def line_text(booking: Booking) -> str:
     return f"{booking.service.name}: " + _("session %(number)d of %(quantity)d, prepaid") % which
 
 
-def _status(booking: Booking, payment: Payment | None, counter: CounterPayment | None, bill: Bill) -> str:
-    if counter:
-        return Bill.Status.REFUNDED if counter.returned_at else Bill.Status.PAID
-    # Without a booking it came too late for this one, and went back.
-    if payment and payment.booking_id and payment.captured_cents and bill.total_cents:
-        back = payment.status == Payment.Status.REFUNDED or _is_paid_back(booking, payment)
-        return Bill.Status.REFUNDED if back else Bill.Status.PAID
-    if booking.status == Booking.Status.CANCELLED:
-        return Bill.Status.VOID
-    return Bill.Status.PAID if bill.total_cents == 0 else Bill.Status.ISSUED
+# -- What is owed --------------------------------------------------------------------------------
 
 
-def _is_paid_back(booking: Booking, payment: Payment) -> bool:
-    """One of several that were paid together: the payment stays paid, what was cancelled of it is back."""
-    if booking.status != Booking.Status.CANCELLED or payment.status != Payment.Status.PAID:
-        return False
-    return payment.refunded_cents >= groups.due_back(payment, payment.captured_cents)
+def owed_by_rule(booking: Booking) -> int:
+    """Cents. The price, or of a visit that is off the fee that was decided then."""
+    if booking.status not in groups.OVER:
+        return booking.price_cents
+    if booking.fee_cents is not None:
+        return booking.fee_cents
+    return 0 if booking.status == Booking.Status.CANCELLED else booking.price_cents
+
+
+def _reason(booking: Booking) -> CreditNote.Reason:
+    is_noshow = booking.status == Booking.Status.NOSHOW
+    return CreditNote.Reason.NOSHOW if is_noshow else CreditNote.Reason.CANCELLED
+
+
+def _credit_to(bill: Bill, net_cents: int, reason: CreditNote.Reason) -> None:
+    """Credit what is billed above `net_cents`, if anything is."""
+    if (surplus := bill.net_cents - net_cents) > 0:
+        credit(bill, cents=surplus, reason=reason)
+
+
+def credit(
+    bill: Bill, *, cents: int, reason: CreditNote.Reason, note: str = "", by: User | None = None
+) -> CreditNote:
+    """A credit note over so many cents of a bill's net; the database refuses more. The caller holds the bill's lock.
+
+    Its tax is what the bill's tax falls by, so that all notes of a bill add up to the cent.
+    """
+    before = gst_within(bill.net_cents, bill.gst_basis_points)
+    after = gst_within(bill.net_cents - cents, bill.gst_basis_points)
+    with numbers_of(bill.clinic) as series:
+        series.last_credit_number += 1
+        series.save(update_fields=["last_credit_number"])
+        made = CreditNote.objects.create(
+            bill=bill,
+            legal_entity_id=bill.legal_entity_id,
+            number=series.last_credit_number,
+            amount_cents=cents,
+            gst_cents=before - after,
+            reason=reason,
+            note=note,
+            issued_by=by,
+        )
+    ledger.post(ledger.credited(made))
+    bill.refresh_from_db()
+    data = {"credit_note": made.pk, "bill": bill.pk, "booking": bill.booking_id, "amount_cents": cents}
+    more = {"reason": str(reason)} | ({"by": by.pk} if by else {})
+    publish("bill.credited", f"bill:{bill.pk}", data | more, clinic_id=bill.clinic_id)
+    return made

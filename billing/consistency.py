@@ -7,14 +7,16 @@ CHECKS = {
         SELECT 'payment ' || p.id FROM billing_payment p LEFT JOIN scheduling_hold h
             ON h.id = p.hold_id OR h.lead_id = p.hold_id
         LEFT JOIN scheduling_booking b ON b.hold_id = h.id
-        WHERE p.status = 'paid' GROUP BY p.id HAVING bool_or(b.id IS NULL) OR (NOT p.is_disputed
-            AND coalesce(sum(b.price_cents) FILTER (WHERE b.status = 'cancelled'
-                AND b.cancelled_at < now() - interval '10 minutes'), 0) > p.refunded_cents)""",
+        WHERE p.status = 'paid' GROUP BY p.id HAVING bool_or(b.id IS NULL)""",
+    "what is charged is for a bill or goes back": """
+        SELECT 'payment ' || id FROM billing_payment
+        WHERE status = 'paid' AND captured_cents > allocated_cents + refunded_cents
+            AND updated_at < now() - interval '10 minutes'""",
     "a payment is for its hold's booking, amount and patient": """
         SELECT 'payment ' || p.id FROM billing_payment p JOIN scheduling_booking b ON b.id = p.booking_id
         JOIN scheduling_hold h ON h.id = p.hold_id OR h.lead_id = p.hold_id
         GROUP BY p.id, b.id HAVING (b.hold_id, b.patient_id, p.amount_cents::bigint)
-            IS DISTINCT FROM (p.hold_id, p.patient_id, sum(h.price_cents))""",
+            IS DISTINCT FROM (p.hold_id, p.patient_id, sum(coalesce(h.due_cents, h.price_cents)))""",
     "a payment that charged has ended or is being ended": """
         SELECT 'payment ' || id FROM billing_payment
         WHERE status IN ('capturing', 'canceling') AND updated_at < now() - interval '10 minutes'""",
@@ -27,6 +29,10 @@ CHECKS = {
     "a bill is for its booking's patient and price": """
         SELECT 'bill ' || i.id FROM billing_bill i JOIN scheduling_booking b ON b.id = i.booking_id
         WHERE (i.patient_id, i.total_cents) <> (b.patient_id, b.price_cents)""",
+    "a bill is for what its visit costs": """
+        SELECT 'bill ' || i.id FROM billing_bill i JOIN scheduling_booking b ON b.id = i.booking_id
+        WHERE b.status = 'cancelled' AND b.cancelled_at < now() - interval '10 minutes'
+            AND i.total_cents - i.credited_cents > coalesce(b.fee_cents, 0)""",
     "bill numbers follow each other without a gap": """
         SELECT 'series ' || s.legal_entity_id FROM billing_billseries s
         LEFT JOIN billing_bill i ON i.legal_entity_id = s.legal_entity_id
@@ -36,23 +42,41 @@ CHECKS = {
         SELECT 'payment ' || p.id FROM billing_payment p LEFT JOIN billing_refund r
             ON r.payment_id = p.id AND r.status <> 'failed'
         GROUP BY p.id HAVING coalesce(sum(r.amount_cents), 0) <> p.refunded_cents""",
-    "what is paid at the counter is the bill, and is paid once": """
-        SELECT 'bill ' || i.id FROM billing_counterpayment c JOIN billing_bill i ON i.id = c.bill_id
-        JOIN scheduling_booking b ON b.id = i.booking_id LEFT JOIN billing_payment p ON p.booking_id = b.id
-        WHERE c.amount_cents <> i.total_cents OR (c.returned_at IS NULL AND i.status <> 'paid')
-            OR (c.returned_at IS NOT NULL AND i.status <> 'refunded')
-            OR (p.captured_cents > p.refunded_cents AND p.updated_at < now() - interval '10 minutes')""",
-    "a paid bill was paid, a refunded one refunded": """
-        SELECT 'bill ' || i.id FROM billing_bill i JOIN scheduling_booking b ON b.id = i.booking_id
-        LEFT JOIN scheduling_hold h ON h.id = b.hold_id
-        LEFT JOIN billing_payment p ON p.hold_id = coalesce(h.lead_id, h.id)
-        WHERE p.updated_at < now() - interval '10 minutes'
-            AND ((i.status = 'paid' AND i.total_cents > 0 AND p.captured_cents = 0
-                AND NOT EXISTS (SELECT FROM billing_counterpayment c WHERE c.bill_id = i.id))
-            OR (i.status = 'refunded' AND p.status <> 'refunded'
-                AND NOT EXISTS (SELECT FROM billing_counterpayment c WHERE c.bill_id = i.id)
-                AND (b.status <> 'cancelled' OR p.refunded_cents < i.total_cents))
-            OR (i.status = 'issued' AND p.status = 'paid'))""",
+    "credit note numbers follow each other without a gap": """
+        SELECT 'series ' || s.legal_entity_id FROM billing_billseries s
+        LEFT JOIN billing_creditnote c ON c.legal_entity_id = s.legal_entity_id
+        GROUP BY s.legal_entity_id, s.last_credit_number
+        HAVING count(c.id) <> s.last_credit_number OR coalesce(max(c.number), 0) <> s.last_credit_number""",
+    "a bill is credited what its credit notes say": """
+        SELECT 'bill ' || i.id FROM billing_bill i LEFT JOIN billing_creditnote c ON c.bill_id = i.id
+        GROUP BY i.id HAVING coalesce(sum(c.amount_cents), 0) <> i.credited_cents
+            OR coalesce(sum(c.gst_cents), 0) > i.gst_cents""",
+    "every posting balances": """
+        SELECT 'posting ' || p.key FROM billing_ledgerposting p LEFT JOIN billing_ledgerentry e ON e.posting_id = p.id
+        GROUP BY p.id HAVING coalesce(sum(e.amount_cents), 1) <> 0""",
+    "what is owed for a bill is what the ledger says": """
+        SELECT 'bill ' || i.id FROM billing_bill i
+        LEFT JOIN billing_ledgerentry e ON e.bill_id = i.id AND e.account = 'receivable'
+        GROUP BY i.id HAVING coalesce(sum(e.amount_cents), 0)
+            <> i.total_cents::bigint - i.credited_cents - i.received_cents + i.returned_cents""",
+    "what is on hand of a payment is what the ledger says": """
+        SELECT 'payment ' || p.id FROM billing_payment p LEFT JOIN billing_ledgerentry e
+            ON e.payment_id = p.id AND e.account = 'customer'
+        LEFT JOIN (SELECT payment_id, sum(amount_cents) AS cents FROM billing_refund WHERE status = 'submitting'
+            GROUP BY 1) r ON r.payment_id = p.id
+        GROUP BY p.id, r.cents HAVING -coalesce(sum(e.amount_cents), 0)
+            <> p.captured_cents::bigint - p.refunded_cents - p.allocated_cents + coalesce(r.cents, 0)""",
+    "what was given back at the counter adds up": """
+        SELECT 'counter payment ' || c.id FROM billing_counterpayment c
+        LEFT JOIN billing_counterrefund r ON r.counter_payment_id = c.id
+        GROUP BY c.id HAVING coalesce(sum(r.amount_cents), 0) <> c.returned_cents""",
+    "what is paid for a bill was charged or taken": """
+        SELECT 'bill ' || i.id FROM billing_bill i
+        LEFT JOIN (SELECT bill_id, sum(amount_cents - returned_cents) AS cents FROM billing_counterpayment GROUP BY 1) c
+            ON c.bill_id = i.id
+        LEFT JOIN (SELECT bill_id, sum(amount_cents) AS cents FROM billing_ledgerentry WHERE account = 'customer'
+            GROUP BY 1) e ON e.bill_id = i.id
+        WHERE i.received_cents - i.returned_cents <> coalesce(c.cents, 0) + coalesce(e.cents, 0)""",
 }
 
 register(CHECKS)

@@ -1,18 +1,17 @@
-"""Paying at the counter: the whole bill, once. Whether it is paid online meanwhile is decided under the same locks."""
+"""Paying at the counter, all or in parts. Whether it is paid online meanwhile is decided under the same locks."""
 
 import uuid
 
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from billing import bills, groups
+from billing import bills, groups, ledger
 from billing.forms import holds_card_number
-from billing.locks import lock, lock_bill
-from billing.models import Bill, CounterPayment, Payment
+from billing.locks import lock, lock_bill_by_id
+from billing.models import Bill, CounterPayment, CounterRefund, Payment
 from billing.payments import PaidAlready, VisitOver, is_over
 from clinic_booking.events import publish
 from clinic_booking.models import User
-from scheduling.booking import database_now
 from scheduling.errors import BookingError
 from scheduling.models import Booking
 
@@ -26,7 +25,11 @@ class BeingPaid(BookingError):
 
 class WrongAmount(BookingError):
     status = 422
-    sentence = _("The amount is not that of the bill. Nothing was recorded.")
+    sentence = _("The amount is not what is to be paid. Nothing was recorded.")
+
+
+class OtherRequest(BookingError):
+    sentence = _("This was sent before with other details. Please look at what was recorded.")
 
 
 class CardNumber(BookingError):
@@ -39,49 +42,71 @@ class NothingToReturn(BookingError):
 
 
 def take_payment(
-    *, booking_id: int, amount_cents: int, method: CounterPayment.Method, reference: str, by: User
+    *,
+    booking_id: int,
+    amount_cents: int,
+    method: CounterPayment.Method,
+    reference: str,
+    by: User,
+    idempotency_key: uuid.UUID | None = None,
 ) -> CounterPayment:
-    """The bill is paid. Repeated with the same words it is the first one again.
+    """All that is due for the visit, or a part. The same key with the same words gives the first one again.
 
-    Raises PaidAlready, BeingPaid, VisitOver, WrongAmount, CardNumber.
+    Raises PaidAlready, BeingPaid, VisitOver, WrongAmount, CardNumber, OtherRequest.
     """
     if holds_card_number(reference):
         raise CardNumber
+    said = {"amount_cents": amount_cents, "method": str(method), "reference": reference.strip()[:40]}
     bills.keep_bill(booking_id)
     with transaction.atomic(durable=True):
         booking, bill = _lock(booking_id)
-        said = {"amount_cents": amount_cents, "method": method, "reference": reference.strip()[:40]}
-        if earlier := CounterPayment.objects.filter(bill=bill).first():
-            if {name: getattr(earlier, name) for name in said} == said and earlier.taken_by == by:
-                return earlier
-            raise PaidAlready
-        if is_over(booking):
-            raise VisitOver
-        if bill.status != Bill.Status.ISSUED:
-            raise PaidAlready
+        if earlier := _earlier(bill, said, by, idempotency_key):
+            return earlier
+        if bill.status not in Bill.UNPAID:
+            raise VisitOver if is_over(booking) else PaidAlready
         if Payment.objects.filter(hold=booking.hold_id, status__in=UNDER_WAY).exists():
             raise BeingPaid
-        if amount_cents != bill.total_cents:
+        if not 0 < amount_cents <= bill.due_cents:
             raise WrongAmount
-        taken = CounterPayment.objects.create(bill=bill, taken_by=by, **said)
-        _tell("counter.paid", booking, taken, by)
-    bills.keep_bill(booking_id)
+        key = idempotency_key or uuid.uuid4()
+        taken = CounterPayment.objects.create(bill=bill, taken_by=by, idempotency_key=key, **said)
+        ledger.post(ledger.taken(taken))
+        _tell("counter.paid", taken, amount_cents, by)
     return taken
 
 
-def return_payment(*, booking_id: int, by: User) -> CounterPayment:
-    """The visit is cancelled and the money was given back. Safe to repeat. Raises NothingToReturn."""
+def _earlier(bill: Bill, said: dict[str, object], by: User, key: uuid.UUID | None) -> CounterPayment | None:
+    """What the same request made before. Without a key, a bill that is paid answers for the last one."""
+    if key is None:
+        last = bill.counter_payments.order_by("pk").last() if bill.status not in Bill.UNPAID else None
+        is_same = last and last.taken_by == by and _words(last) == said
+        return last if is_same else None
+    earlier = CounterPayment.objects.filter(idempotency_key=key).first()
+    if earlier and (earlier.bill_id != bill.pk or _words(earlier) != said):
+        raise OtherRequest
+    return earlier
+
+
+def _words(taken: CounterPayment) -> dict[str, object]:
+    return {"amount_cents": taken.amount_cents, "method": taken.method, "reference": taken.reference}
+
+
+def return_payment(*, booking_id: int, by: User) -> list[CounterRefund]:
+    """What is owed to the patient was given back, in the ways it came. Safe to repeat. Raises NothingToReturn."""
+    bills.keep_bill(booking_id)
     with transaction.atomic(durable=True):
-        booking, bill = _lock(booking_id)
-        taken = CounterPayment.objects.filter(bill=bill).first()
-        if taken is None or booking.status != Booking.Status.CANCELLED:
+        _booking, bill = _lock(booking_id)
+        made = []
+        for taken in bill.counter_payments.order_by("-pk"):
+            if cents := min(bill.owed_cents, taken.left_cents):
+                refund = CounterRefund.objects.create(counter_payment=taken, amount_cents=cents, given_by=by)
+                ledger.post(ledger.given_back(taken, refund))
+                bill.refresh_from_db()
+                _tell("counter.returned", taken, cents, by)
+                made.append(refund)
+        if not made and not CounterRefund.objects.filter(counter_payment__bill=bill).exists():
             raise NothingToReturn
-        if taken.returned_at is None:
-            taken.returned_at, taken.returned_by = database_now(), by
-            taken.save(update_fields=["returned_at", "returned_by"])
-            _tell("counter.returned", booking, taken, by)
-    bills.keep_bill(booking_id)
-    return taken
+    return made
 
 
 def _lock(booking_id: int) -> tuple[Booking, Bill]:
@@ -89,11 +114,12 @@ def _lock(booking_id: int) -> tuple[Booking, Bill]:
     paid_by: uuid.UUID | None = groups.payment_of(booking_id)
     if paid_by:
         lock(paid_by)
-    bill = lock_bill(booking_id)
+    bill = lock_bill_by_id(Bill.objects.get(booking=booking_id).pk)
     return Booking.objects.get(pk=booking_id), bill
 
 
-def _tell(topic: str, booking: Booking, taken: CounterPayment, by: User) -> None:
-    data = {"booking": booking.pk, "bill": taken.bill_id, "amount_cents": taken.amount_cents}
+def _tell(topic: str, taken: CounterPayment, cents: int, by: User) -> None:
+    bill = taken.bill
+    data = {"booking": bill.booking_id, "bill": bill.pk, "amount_cents": cents}
     more = {"method": taken.method, "by": by.pk}
-    publish(topic, f"bill:{taken.bill_id}", data | more, clinic_id=booking.clinic_id)
+    publish(topic, f"bill:{bill.pk}", data | more, clinic_id=bill.clinic_id)

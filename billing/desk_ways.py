@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing import counter, paylinks
-from billing.models import CounterPayment
+from billing.models import Bill, CounterPayment
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import money
 from patients.models import Patient
@@ -23,13 +23,19 @@ class CounterForm(forms.Form):
     amount = forms.DecimalField(max_digits=9, decimal_places=2, min_value=0, required=False)
 
 
+def due_cents(booking: Booking) -> int:
+    """What is left of the bill; without one, the price."""
+    bill = Bill.objects.filter(booking=booking).first()
+    return bill.due_cents if bill else booking.price_cents
+
+
 def take(booking: Booking, data: QueryDict, by: User) -> str:
     """Raises BadField and what `counter.take_payment` raises."""
     form = CounterForm(data)
     if not form.is_valid():
         raise BadField(form)
     given = form.cleaned_data
-    amount = booking.price_cents if given["amount"] is None else int(given["amount"] * 100)
+    amount = due_cents(booking) if given["amount"] is None else int(given["amount"] * 100)
     taken = counter.take_payment(
         booking_id=booking.pk,
         amount_cents=amount,

@@ -23,7 +23,7 @@ def held_together(hold: Hold) -> list[Hold]:
 
 
 def total_cents(hold: Hold) -> int:
-    return sum(each.price_cents for each in held_together(hold))
+    return sum(payable_cents(each) for each in held_together(hold))
 
 
 def bookings_of(payment: Payment) -> QuerySet[Booking]:
@@ -43,9 +43,10 @@ def is_over(payment: Payment) -> bool:
     return not bookings_of(payment).exclude(status__in=OVER).exists()
 
 
-def due_back(payment: Payment, captured_cents: int) -> int:
-    """What of the charge is not for a visit: the price of what was cancelled; all, where nothing is booked."""
-    booked = list(bookings_of(payment).values_list("status", "price_cents"))
-    if all(status == Booking.Status.CANCELLED for status, _ in booked):
-        return captured_cents
-    return sum(price for status, price in booked if status == Booking.Status.CANCELLED)
+def share(booking: Booking) -> int:
+    """What of the payment is for this booking, in cents: what was payable for its hold."""
+    return payable_cents(booking.hold) if booking.hold else 0
+
+
+def payable_cents(hold: Hold) -> int:
+    return hold.price_cents if hold.due_cents is None else hold.due_cents

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
-from billing import bills, contracts, groups, paylinks, payments, reconcile, refunds, webhooks
+from billing import bills, contracts, groups, paylinks, payments, reconcile, webhooks
 from billing.gateway import PaymentProviderDown
 from billing.models import Payment
 from clinic_booking.events import subscribe
@@ -46,16 +46,21 @@ def reconcile_payments(timestamp: int) -> None:
     reconcile.reconcile(since=NIGHTLY, fix=True)
 
 
-@subscribe("appointment.cancelled")
-def pay_back(event: Event) -> None:
-    """Whoever may cancel gets all back: patients only in time (`cancel_booking`), the clinic always."""
-    if payment_id := refunds.refund_cancelled_booking(event.data["booking"]):
-        payments.finalize(payment_id)
+def _keep(booking_id: int) -> None:
+    """The bill as it should be, and what is to be given back on its way. Raises PaymentProviderDown."""
+    bill = bills.keep_bill(booking_id)
+    for payment in bills.unfinished_payments(bill):
+        payments.finalize(payment.pk)
 
 
-@subscribe("appointment.booked", "appointment.cancelled")
+@subscribe("appointment.booked")
 def bill_booking(event: Event) -> None:
     bills.keep_bill(event.data["booking"])
+
+
+@subscribe("appointment.cancelled", "appointment.reverted")
+def settle_booking(event: Event) -> None:
+    _keep(event.data["booking"])
 
 
 @subscribe("payment.succeeded", "payment.refunded")
@@ -64,7 +69,7 @@ def bill_payment(event: Event) -> None:
     if event.data["booking"]:
         payment = Payment.objects.get(pk=event.data["payment"])
         for booking_id in groups.bookings_of(payment).values_list("pk", flat=True):
-            bills.keep_bill(booking_id)
+            _keep(booking_id)
 
 
 @subscribe("payment.failed", "payment.refunded")
@@ -93,7 +98,7 @@ def mail_about_lost_time(event: Event) -> None:
 
 @subscribe("counter.paid", "counter.returned")
 def bill_counter(event: Event) -> None:
-    bills.keep_bill(event.data["booking"])
+    _keep(event.data["booking"])
 
 
 @subscribe("paylink.sent")

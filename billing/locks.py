@@ -51,7 +51,7 @@ def change(payment: Payment, **values: Any) -> None:
 
 def tell(topic: str, payment: Payment, **more: Any) -> None:
     data = {"payment": str(payment.pk), "booking": payment.booking_id, "amount_cents": payment.amount_cents}
-    publish(topic, f"payment:{payment.pk}", data | more, clinic_id=payment.hold.clinic_id)
+    publish(topic, f"payment:{payment.pk}", data | more, clinic_id=payment.clinic.pk)
 
 
 def is_ours(payment: Payment, intent: Intent) -> bool:
@@ -83,6 +83,12 @@ def flag(payment: Payment, problem: str) -> None:
 def lock_bill(booking_id: int) -> Bill:
     """After the payment's lock: how a bill is paid is decided under both."""
     return Bill.objects.select_for_update(of=("self",), no_key=True).get(booking=booking_id)
+
+
+def lock_bill_by_id(bill_id: int) -> Bill:
+    """As `lock_bill`. Its clinic and booking come along."""
+    related = "clinic__legal_entity", "booking"
+    return Bill.objects.select_for_update(of=("self",), no_key=True).select_related(*related).get(pk=bill_id)
 
 
 def lock_contract(contract_id: int) -> Contract:

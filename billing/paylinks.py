@@ -126,4 +126,4 @@ def is_due(booking: Booking) -> bool:
     if payment and payment.booking_id and payment.captured_cents:
         return False
     bill = Bill.objects.filter(booking=booking).first()
-    return bool(bill and bill.status == Bill.Status.ISSUED and not payments.is_over(booking))
+    return bool(bill and bill.status in Bill.UNPAID and not payments.is_over(booking))

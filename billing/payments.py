@@ -8,13 +8,15 @@ return page, the webhook's job, the sweeper, the reconciler. Calling it again ch
 import datetime as dt
 import logging
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from billing import groups, locks, refunds
+from billing import groups, ledger, locks, refunds
+from billing.allocations import open_refund
 from billing.gateway import (
     CardDeclined,
     GatewayError,
@@ -24,7 +26,7 @@ from billing.gateway import (
     UnexpectedState,
 )
 from billing.locks import Overtaken, change, flag, is_ours, key, lock, lock_bill, outside, tell
-from billing.models import Bill, CounterPayment, Payment
+from billing.models import Bill, Payment
 from patients.models import Patient
 from scheduling import booking as bookings
 from scheduling.errors import BookingError, ChangedMeanwhile, HoldExpired, PatientBusy, SlotTaken, WrongState
@@ -214,9 +216,10 @@ def _is_in_hand(payment: Payment, attempt: int) -> bool:
 def _step(payment: Payment, intent: Intent, attempt: int) -> Intent | None:
     """One step towards the provider's state. Returns the intent to go on with, None when nothing is left to do now."""
     if intent.status == "succeeded":
-        return (
-            _record_capture(payment, intent) if payment.status == Status.CAPTURING else win(payment, intent)
-        )
+        if payment.status != Status.CAPTURING:
+            return win(payment, intent)
+        _record_capture(payment, intent)
+        return None
     if intent.status == "canceled":
         return _record_end(payment, intent)
     if intent.status == "processing":
@@ -265,8 +268,7 @@ def win(payment: Payment, intent: Intent) -> Intent:
                 raise HoldExpired
             booked = {"booking": booking, "patient": booking.patient}
             if charged:
-                change(now, status=Status.PAID, captured_cents=intent.captured_cents, **booked)
-                tell("payment.succeeded", now)
+                _is_charged(now, intent, **booked)
             else:
                 change(now, status=Status.CAPTURING, **booked)
     except BookingError as refusal:
@@ -284,7 +286,7 @@ def check_is_due(booking: Booking) -> None:
     bill = lock_bill(booking.pk)
     if is_over(booking):
         raise VisitOver
-    if bill.status != Bill.Status.ISSUED or CounterPayment.objects.filter(bill=bill).exists():
+    if bill.status not in Bill.UNPAID:
         raise PaidAlready
 
 
@@ -304,7 +306,9 @@ def _lose(payment: Payment, intent: Intent, allowed: tuple[Status, ...], reason:
             raise Overtaken
         if intent.status == "succeeded":
             change(now, failure_code=reason)
-            refunds.open_refund(now, reason=reason, captured_cents=intent.captured_cents)
+            change(now, status=Status.REFUNDING, captured_cents=intent.captured_cents)
+            ledger.post(ledger.captured(now))
+            open_refund(now, reason=reason, cents=now.free_cents)
         else:
             change(now, status=Status.CANCELING, failure_code=reason)
 
@@ -343,23 +347,19 @@ def _undo(payment: Payment, intent: Intent, reason: str) -> Intent:
     return intent
 
 
-def _record_capture(payment: Payment, intent: Intent) -> Intent | None:
+def _record_capture(payment: Payment, intent: Intent) -> None:
+    """A visit that was cancelled meanwhile is paid back as its bill says (`bills.keep_bill`)."""
     with transaction.atomic(durable=True):
         now = lock(payment.pk)
         if now.status != Status.CAPTURING:
             raise Overtaken
-        # Read after the lock: a cancellation either is seen here, or its subscriber sees "paid".
-        booked = list(groups.bookings_of(now))
-        over = [booking for booking in booked if is_over(booking)]
-        captured = intent.captured_cents
-        if len(over) == len(booked):
-            refunds.open_refund(now, reason="booking_cancelled", captured_cents=captured)
-            return intent
-        change(now, status=Status.PAID, captured_cents=captured)
-        tell("payment.succeeded", now)
-        due = sum(booking.price_cents for booking in over)
-        is_due = refunds.open_refund(now, reason="booking_cancelled", captured_cents=captured, due_cents=due)
-    return intent if is_due else None
+        _is_charged(now, intent)
+
+
+def _is_charged(payment: Payment, intent: Intent, **booked: Any) -> None:
+    change(payment, status=Status.PAID, captured_cents=intent.captured_cents, **booked)
+    ledger.post(ledger.captured(payment))
+    tell("payment.succeeded", payment)
 
 
 # -- Giving up -----------------------------------------------------------------------------------

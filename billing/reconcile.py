@@ -12,10 +12,11 @@ from django.db import DatabaseError
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from billing import groups, payments, refunds, webhooks
+from billing import bills, groups, payments, refunds, webhooks
+from billing.allocations import allocation
 from billing.gateway import GatewayError, Intent, PaymentProviderDown
 from billing.locks import outside
-from billing.models import Payment, ProviderEvent, Refund
+from billing.models import Bill, Payment, ProviderEvent, Refund
 from clinic_booking.errors import NamedError
 from scheduling.booking import database_now
 from scheduling.models import Booking
@@ -196,31 +197,36 @@ def _contradictions(_first: dt.datetime, fix: bool) -> Iterator[Finding]:
     ).exclude(status__in=[Status.PAID, Status.CAPTURING])
     for payment in unpaid.filter(captured_cents=0):
         yield Finding("booked_not_paid", str(payment.pk))
-    for payment, booking in _partly_cancelled():
-        if not _is_owed(payment):
+    for payment, booking in _cancelled_and_paid():
+        if not _is_owed(payment, booking):
             continue
         if fix:
-            refunds.refund_cancelled_booking(booking.pk)
-            _try(payments.resume, payment)
+            bill = bills.keep_bill(booking.pk)
+            for unfinished in bills.unfinished_payments(bill):
+                _try(payments.resume, unfinished)
             payment.refresh_from_db()
-        yield Finding("paid_not_booked", str(payment.pk), payment.is_settled and not _is_owed(payment))
+        fixed = fix and payment.is_settled and not _is_owed(payment, booking)
+        yield Finding("paid_not_booked", str(payment.pk), fixed)
     long_ago = now - dt.timedelta(minutes=AUTHORISED_MINUTES)
     for payment in Payment.objects.filter(status=Status.CAPTURING, updated_at__lte=long_ago):
         yield Finding("authorised_too_long", str(payment.pk))
 
 
-def _partly_cancelled() -> Iterator[tuple[Payment, Booking]]:
-    """What is paid of which something was cancelled, with one of those bookings."""
+def _cancelled_and_paid() -> Iterator[tuple[Payment, Booking]]:
     paid = Payment.objects.filter(status=Status.PAID, is_disputed=False)
     held = Q(hold__in=paid.values("hold")) | Q(hold__lead__in=paid.values("hold"))
-    cancelled = Booking.objects.filter(held, status=Booking.Status.CANCELLED).order_by("pk")
-    for payment_id, booking in {groups.payment_of(each.pk): each for each in cancelled}.items():
-        if payment_id and (payment := paid.filter(pk=payment_id).first()):
+    for booking in Booking.objects.filter(held, status=Booking.Status.CANCELLED).order_by("pk"):
+        paid_by = groups.payment_of(booking.pk)
+        if paid_by and (payment := paid.filter(pk=paid_by).first()):
             yield payment, booking
 
 
-def _is_owed(payment: Payment) -> bool:
-    return payment.refunded_cents < groups.due_back(payment, payment.captured_cents)
+def _is_owed(payment: Payment, booking: Booking) -> bool:
+    """More is charged for the visit than its fee."""
+    bill = Bill.objects.filter(booking=booking).first()
+    if bill is None or bill.net_cents > bills.owed_by_rule(booking):
+        return groups.share(booking) > 0
+    return min(bill.owed_cents, allocation(payment, bill)) > 0
 
 
 def _try(verb: Callable[..., object], payment: Payment) -> None:

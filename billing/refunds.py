@@ -9,12 +9,12 @@ import uuid
 
 from django.db import transaction
 
-from billing import groups
+from billing import ledger
+from billing.allocations import free, open_refund
 from billing.gateway import AlreadyRefunded, InvalidRequest, RefundResult
 from billing.locks import KEY_HOURS, change, key, lock, outside, tell
 from billing.models import Payment, Refund
 from scheduling import booking as bookings
-from scheduling.models import Booking
 
 logger = logging.getLogger(__name__)
 Status = Payment.Status
@@ -26,54 +26,16 @@ STATUSES = {
 UNDER_WAY = (Refund.Status.SUBMITTING, Refund.Status.PENDING)
 
 
-def open_refund(payment: Payment, *, reason: str, captured_cents: int, due_cents: int | None = None) -> bool:
-    """Write down that so much goes back in all, else everything. The caller holds the payment's lock.
-
-    What went back or is on its way counts. False where nothing is left to be done.
-    """
-    payment.refresh_from_db(fields=["refunded_cents"])
-    due = captured_cents if due_cents is None else due_cents
-    if due <= payment.refunded_cents:
-        return False
-    change(payment, status=Status.REFUNDING, captured_cents=captured_cents)
-    Refund.objects.create(
-        payment=payment,
-        seq=payment.refunds.count() + 1,
-        amount_cents=due - payment.refunded_cents,
-        reason=reason,
-    )
-    return True
-
-
-def refund_cancelled_booking(booking_id: int) -> uuid.UUID | None:
-    """Open the refund of what a cancelled booking cost, if it was paid. Returns the payment to finalize."""
-    with transaction.atomic(durable=True):
-        found = groups.payment_of(booking_id)
-        payment = lock(found) if found else None
-        cancelled = Booking.objects.filter(pk=booking_id, status=Booking.Status.CANCELLED).exists()
-        if not payment or not cancelled:
-            return None
-        # While it is being captured, whoever records the capture sees the cancellation.
-        if payment.status in (Status.PAID, Status.REFUNDING) and not payment.is_disputed:
-            _refund_what_is_due(payment, "booking_cancelled")
-        return payment.pk
-
-
-def _refund_what_is_due(payment: Payment, reason: str) -> bool:
-    captured = payment.captured_cents
-    due = groups.due_back(payment, captured)
-    return open_refund(payment, reason=reason, captured_cents=captured, due_cents=due)
-
-
 def retry_refund(payment_id: uuid.UUID) -> bool:
     """A person has seen why the refund failed. The caller goes on with `finalize`. False where none failed."""
     with transaction.atomic(durable=True):
         payment = lock(payment_id)
-        if payment.status != Status.REFUND_FAILED or payment.is_disputed:
+        if payment.status != Status.REFUND_FAILED or payment.is_disputed or payment.free_cents <= 0:
             return False
         reason = payment.refunds.latest("seq").reason
         change(payment, problem="")
-        return _refund_what_is_due(payment, reason)
+        open_refund(payment, reason=reason, cents=payment.free_cents)
+        return True
 
 
 def submit(payment: Payment) -> None:
@@ -129,6 +91,7 @@ def _row_of(payment_id: uuid.UUID, result: RefundResult, status: str) -> Refund 
             return unsent[0]
         if status == Refund.Status.FAILED or not payment.captured_cents:
             return None
+        free(payment, result.amount_cents)
         return Refund.objects.create(
             payment=payment, seq=len(rows) + 1, amount_cents=result.amount_cents, reason="provider"
         )
@@ -148,8 +111,13 @@ def record(refund: Refund, *, status: str, result: RefundResult | None = None, c
             code = code or (result.failure_reason if result else "")
             logger.error("refund failed", extra={"payment": str(payment.pk), "code": code})
             change(payment, status=Status.REFUND_FAILED, problem="refund_failed")
+        was_told = refund.status in (Refund.Status.PENDING, Refund.Status.SUCCEEDED)
         refund.status, refund.provider_ref, refund.failure_code = status, ref, code[:60]
         refund.save(update_fields=["status", "provider_ref", "failure_code"])
+        if not failed:
+            ledger.post(ledger.refunded(payment, refund))
+        elif was_told:
+            ledger.post(ledger.refund_failed(payment, refund))
         if not failed:
             _close_if_it_is_back(payment, refund.reason)
 
@@ -160,10 +128,8 @@ def _close_if_it_is_back(payment: Payment, reason: str) -> None:
         return
     if payment.refunded_cents == payment.captured_cents:
         change(payment, status=Status.REFUNDED, problem="")
-    elif payment.status == Status.REFUNDING and payment.refunded_cents >= groups.due_back(
-        payment, payment.captured_cents
-    ):
-        # A part of what was paid together: the rest stays paid. Whoever cancels more comes after this lock.
+    elif payment.status == Status.REFUNDING:
+        # A part: the rest stays paid.
         change(payment, status=Status.PAID)
     else:
         return

@@ -13,7 +13,7 @@ def unpaid(clinic: Clinic) -> Rows:
     first, until = clinic.day_bounds(clinic.today())
     no_bill = Q(bill=None, price_cents__gt=0, session__request__is_prepaid=False)
     today = Booking.objects.live().filter(clinic=clinic, starts_at__gte=first, starts_at__lt=until)
-    found = today.filter(Q(bill__status=Bill.Status.ISSUED) | no_bill)
+    found = today.filter(Q(bill__status__in=Bill.UNPAID) | no_bill)
     related = "patient", "service", "practitioner", "bill"
     return found.select_related(*related).order_by("starts_at", "pk")[:LIMIT]
 

@@ -21,7 +21,7 @@ class RefundInline(TabularInline):
 
 @admin.register(CounterPayment)
 class CounterPaymentAdmin(ReadOnlyAdmin):
-    list_display = ["bill", "amount", "method", "reference", "taken_by", "taken_at", "returned_at"]
+    list_display = ["bill", "amount", "method", "reference", "taken_by", "taken_at", "returned_cents"]
     list_filter = ["method"]
     search_fields = ["=bill__booking__reference", "=reference"]
     list_select_related = ["bill", "taken_by"]

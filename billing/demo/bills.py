@@ -8,8 +8,11 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from billing import ledger
 from billing.bills import gst_basis_points, gst_within, line_text
-from billing.models import Bill, BillLine, BillSeries
+from billing.models import Bill, BillLine, BillSeries, CounterPayment, CreditNote
+from clinic_booking.models import User
+from scheduling.demo.staff import username
 from scheduling.models import Booking, Clinic, LegalEntity
 
 BILLED = dt.timedelta(14)  # the weeks before are history, for the reports
@@ -23,12 +26,23 @@ def bill_bookings(clinics: Sequence[Clinic]) -> int:
 
 def pay_bills(clinics: Sequence[Clinic]) -> int:
     """Most of those who are here or were here have paid at the counter. Every tenth owes."""
-    today = clinics[0].today()
+    today, desk = clinics[0].today(), User.objects.get(username=username("receptionist"))
     due = Bill.objects.filter(
-        booking__clinic__in=clinics, booking__visit__date__lte=today, status=Bill.Status.ISSUED
+        booking__clinic__in=clinics, booking__visit__date__lte=today, status__in=Bill.UNPAID
     )
     here = due.exclude(booking__status=Booking.Status.BOOKED).exclude(pk__iendswith="7")
-    return here.update(status=Bill.Status.PAID)
+    with transaction.atomic():
+        taken = CounterPayment.objects.bulk_create(
+            CounterPayment(bill=bill, amount_cents=bill.due_cents, method=_method(bill), taken_by=desk)
+            for bill in here.select_related("clinic", "booking")
+        )
+        ledger.post_all(map(ledger.taken, taken))
+    return len(taken)
+
+
+def _method(bill: Bill) -> CounterPayment.Method:
+    methods = list(CounterPayment.Method)
+    return methods[bill.pk % len(methods)]
 
 
 def _bill_entity(entity: LegalEntity) -> int:
@@ -46,19 +60,22 @@ def _bill_entity(entity: LegalEntity) -> int:
         numbered = enumerate(bookings, series.last_number + 1)
         bills = Bill.objects.bulk_create(_bill(entity, booking, number) for number, booking in numbered)
         BillLine.objects.bulk_create(
-            BillLine(bill=b, position=1, description=line_text(b.booking), amount_cents=b.total_cents)
-            for b in bills
+            BillLine(bill=b, position=1, description=line_text(booking), amount_cents=b.total_cents)
+            for b, booking in zip(bills, bookings, strict=True)
         )
         series.last_number += len(bills)
-        series.save(update_fields=["last_number"])
+        ledger.post_all(map(ledger.issued, bills))
+        pairs = zip(bills, bookings, strict=True)
+        _credit([bill for bill, of in pairs if of.status == Booking.Status.CANCELLED], series)
+        series.save(update_fields=["last_number", "last_credit_number"])
     return len(bills)
 
 
 def _bill(entity: LegalEntity, booking: Booking, number: int) -> Bill:
     basis_points = gst_basis_points(timezone.localdate()) if entity.gst_number else 0
-    is_void = booking.status == Booking.Status.CANCELLED
     return Bill(
         booking=booking,
+        clinic=booking.clinic,
         patient_id=booking.patient_id,
         legal_entity=entity,
         number=number,
@@ -70,10 +87,21 @@ def _bill(entity: LegalEntity, booking: Booking, number: int) -> Bill:
         total_cents=booking.price_cents,
         gst_cents=gst_within(booking.price_cents, basis_points),
         gst_basis_points=basis_points,
-        status=Bill.Status.VOID if is_void else _open(booking),
-        closed_at=booking.cancelled_at,
     )
 
 
-def _open(booking: Booking) -> str:
-    return Bill.Status.ISSUED if booking.price_cents else Bill.Status.PAID
+def _credit(bills: Sequence[Bill], series: BillSeries) -> None:
+    """What was cancelled is credited: the same as `bills.credit`, for many at once."""
+    notes = CreditNote.objects.bulk_create(
+        CreditNote(
+            bill=bill,
+            legal_entity=series.legal_entity,
+            number=number,
+            amount_cents=bill.total_cents,
+            gst_cents=bill.gst_cents,
+            reason=CreditNote.Reason.CANCELLED,
+        )
+        for number, bill in enumerate([b for b in bills if b.total_cents], series.last_credit_number + 1)
+    )
+    series.last_credit_number += len(notes)
+    ledger.post_all(map(ledger.credited, notes))

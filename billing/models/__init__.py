@@ -1,16 +1,29 @@
-from billing.models.bills import Bill, BillLine, BillSeries
-from billing.models.contracts import Contract, ContractLine, ContractPattern, ContractSeries
-from billing.models.payments import CounterPayment, Payment, ProviderEvent, Refund
+from billing.models.bills import Bill, BillLine, BillSeries, CreditNote
+from billing.models.contracts import (
+    Contract,
+    ContractInstalment,
+    ContractLine,
+    ContractPattern,
+    ContractSeries,
+)
+from billing.models.ledger import Account, LedgerEntry, LedgerPosting
+from billing.models.payments import CounterPayment, CounterRefund, Payment, ProviderEvent, Refund
 
 __all__ = [
+    "Account",
     "Bill",
     "BillLine",
     "BillSeries",
     "Contract",
+    "ContractInstalment",
     "ContractLine",
     "ContractPattern",
     "ContractSeries",
     "CounterPayment",
+    "CounterRefund",
+    "CreditNote",
+    "LedgerEntry",
+    "LedgerPosting",
     "Payment",
     "ProviderEvent",
     "Refund",

@@ -52,6 +52,11 @@ class Contract(models.Model):
         COMPLETED = "completed", _("Completed")
         CANCELLED = "cancelled", _("Cancelled")
 
+    class Billing(models.TextChoices):
+        ON_SIGNING = "on_signing", _("On signing")
+        INSTALMENTS = "instalments", _("In instalments")
+        PER_VISIT = "per_visit", _("For each visit")
+
     Policy = BookingRequest.Policy
 
     reference = models.CharField(_("reference"), max_length=20, unique=True)
@@ -64,6 +69,23 @@ class Contract(models.Model):
     )
     no_show = models.CharField(
         _("no-show"), max_length=10, choices=Policy, default=Policy.FORFEIT, db_default=Policy.FORFEIT
+    )
+    billing = models.CharField(
+        _("billed"),
+        max_length=12,
+        choices=Billing,
+        default=Billing.ON_SIGNING,
+        db_default=Billing.ON_SIGNING,
+    )
+    admin_fee_percent = models.PositiveSmallIntegerField(
+        _("kept of unused sessions (%)"),
+        default=10,
+        db_default=10,
+        validators=[MaxValueValidator(100)],
+        help_text=_("When the contract ends early."),
+    )
+    admin_fee_cap_cents = models.PositiveIntegerField(
+        _("but at most (cents)"), default=10_000, db_default=10_000
     )
     note = models.CharField(_("note of the staff"), max_length=300, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("created at"), db_default=Now())
@@ -108,6 +130,7 @@ class Contract(models.Model):
             models.CheckConstraint(
                 condition=Q(reference__regex=r"^C-\d{4}-\d{4,}$"), name="contract_reference_form"
             ),
+            models.CheckConstraint(condition=Q(admin_fee_percent__lte=100), name="contract_admin_fee_sane"),
             models.CheckConstraint(
                 condition=Q(status="draft", confirmed_at__isnull=True, confirmed_by__isnull=True)
                 | Q(status__in=["confirmed", "completed"], confirmed_at__isnull=False)
@@ -201,3 +224,36 @@ class ContractPattern(PatternFields):
 
     def __str__(self) -> str:
         return f"{self.line_id} · {_('must') if self.is_hard else _('wish')}"
+
+
+class ContractInstalment(models.Model):
+    """A part of the price and the day on which it is billed."""
+
+    contract = models.ForeignKey(
+        Contract, models.PROTECT, related_name="instalments", verbose_name=_("contract"), db_index=False
+    )
+    number = models.PositiveSmallIntegerField(_("number"))
+    due_on = models.DateField(_("due on"))
+    amount_cents = models.PositiveIntegerField(_("amount (cents)"))
+    bill = models.OneToOneField(
+        "billing.Bill",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="instalment",
+        verbose_name=_("bill"),
+    )
+
+    class Meta:
+        verbose_name = _("instalment")
+        verbose_name_plural = _("instalments")
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["contract", "number"], name="instalment_once"),
+            models.CheckConstraint(
+                condition=Q(number__gte=1, amount_cents__gt=0), name="instalment_of_something"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.contract_id} {self.number}"

@@ -1,4 +1,4 @@
-"""The ledger: every movement of money as a posting of entries that add up to nothing. Append-only; written by `ledger.py`.
+"""The ledger: each movement of money is a posting of entries that add up to nothing. Append-only.
 
 Amounts are whole cents, debits above zero, credits below.
 """
@@ -48,7 +48,9 @@ class LedgerPosting(models.Model):
 
     key = models.CharField(_("key"), max_length=100, unique=True)
     kind = models.CharField(_("kind"), max_length=20, choices=Kind)
-    clinic = models.ForeignKey(Clinic, models.PROTECT, related_name="+", verbose_name=_("clinic"), db_index=False)
+    clinic = models.ForeignKey(
+        Clinic, models.PROTECT, related_name="+", verbose_name=_("clinic"), db_index=False
+    )
     legal_entity = models.ForeignKey(
         LegalEntity, models.PROTECT, related_name="+", verbose_name=_("legal entity"), db_index=False
     )
@@ -86,7 +88,13 @@ class LedgerEntry(models.Model):
         Payment, models.PROTECT, null=True, blank=True, related_name="entries", verbose_name=_("payment")
     )
     booking = models.ForeignKey(
-        Booking, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("booking"), db_index=False
+        Booking,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("booking"),
+        db_index=False,
     )
     session = models.ForeignKey(
         SessionTicket,

@@ -12,13 +12,14 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from patients.models import Patient
-from scheduling.models import Booking, Hold
+from scheduling.models import Booking, Clinic, Hold
 
 
 class Payment(models.Model):
     """What a patient pays for a hold: one intent at the provider, whatever is clicked and lost on the way.
 
-    `refunded_cents` follows the refunds by a trigger: given back or on its way.
+    `refunded_cents` follows the refunds by a trigger: given back or on its way. `allocated_cents` follows the ledger:
+    what is for a bill.
     """
 
     class Status(models.TextChoices):
@@ -56,6 +57,7 @@ class Payment(models.Model):
     amount_cents = models.PositiveIntegerField(_("amount (cents)"))
     captured_cents = models.PositiveIntegerField(_("charged (cents)"), default=0, db_default=0)
     refunded_cents = models.PositiveIntegerField(_("refunded (cents)"), default=0, db_default=0)
+    allocated_cents = models.PositiveIntegerField(_("applied to bills (cents)"), default=0, db_default=0)
     currency = models.CharField(_("currency"), max_length=3)
     provider_ref = models.CharField(
         _("reference at the provider"),
@@ -114,7 +116,8 @@ class Payment(models.Model):
                 condition=Q(captured_cents__lte=F("amount_cents")), name="payment_charged_at_most_amount"
             ),
             models.CheckConstraint(
-                condition=Q(refunded_cents__lte=F("captured_cents")), name="payment_refunded_at_most_charged"
+                condition=Q(refunded_cents__lte=F("captured_cents") - F("allocated_cents")),
+                name="payment_refunded_at_most_charged",
             ),
             models.CheckConstraint(
                 condition=~Q(status__in=["capturing", "paid"]) | Q(booking__isnull=False),
@@ -138,22 +141,35 @@ class Payment(models.Model):
         return str(self.pk)
 
     @property
+    def clinic(self) -> Clinic:
+        return self.hold.clinic
+
+    @property
+    def free_cents(self) -> int:
+        """Charged, and neither for a bill nor given back."""
+        return self.captured_cents - self.refunded_cents - self.allocated_cents
+
+    @property
     def is_settled(self) -> bool:
         return self.status in self.SETTLED
 
 
 class CounterPayment(models.Model):
-    """Money taken at the desk for a bill, all of it at once, and given back if the visit is cancelled."""
+    """Money taken at the desk for a bill, all of it or a part. `returned_cents` follows the returns by a trigger."""
 
     class Method(models.TextChoices):
         CASH = "cash", _("Cash")
         TERMINAL = "terminal", _("Card terminal")
         PAYNOW = "paynow", _("PayNow")
 
-    bill = models.OneToOneField(
-        "billing.Bill", models.PROTECT, related_name="counter_payment", verbose_name=_("bill")
+    idempotency_key = models.UUIDField(
+        _("idempotency key"), unique=True, default=uuid.uuid4, editable=False, help_text=_("Of the form.")
+    )
+    bill = models.ForeignKey(
+        "billing.Bill", models.PROTECT, related_name="counter_payments", verbose_name=_("bill")
     )
     amount_cents = models.PositiveIntegerField(_("amount (cents)"))
+    returned_cents = models.PositiveIntegerField(_("given back (cents)"), default=0, db_default=0)
     method = models.CharField(_("method"), max_length=10, choices=Method)
     reference = models.CharField(
         _("reference"), max_length=40, blank=True, help_text=_("Of the slip. Never a card number.")
@@ -162,15 +178,6 @@ class CounterPayment(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("taken by")
     )
     taken_at = models.DateTimeField(_("taken at"), db_default=Now())
-    returned_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        models.PROTECT,
-        null=True,
-        blank=True,
-        related_name="+",
-        verbose_name=_("given back by"),
-    )
-    returned_at = models.DateTimeField(_("given back at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("payment at the counter")
@@ -178,14 +185,40 @@ class CounterPayment(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(amount_cents__gt=0), name="counter_payment_is_for_something"),
             models.CheckConstraint(
-                condition=Q(returned_at__isnull=True, returned_by__isnull=True)
-                | Q(returned_at__isnull=False, returned_by__isnull=False),
-                name="counter_payment_returned_by_somebody",
+                condition=Q(returned_cents__lte=F("amount_cents")), name="counter_returned_at_most_taken"
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.bill_id} {self.method}"
+
+    @property
+    def left_cents(self) -> int:
+        return self.amount_cents - self.returned_cents
+
+
+class CounterRefund(models.Model):
+    """Money given back at the desk, in the way it came."""
+
+    idempotency_key = models.UUIDField(_("idempotency key"), unique=True, default=uuid.uuid4, editable=False)
+    counter_payment = models.ForeignKey(
+        CounterPayment, models.PROTECT, related_name="refunds", verbose_name=_("payment at the counter")
+    )
+    amount_cents = models.PositiveIntegerField(_("amount (cents)"))
+    given_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("given back by")
+    )
+    given_at = models.DateTimeField(_("given back at"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("refund at the counter")
+        verbose_name_plural = _("refunds at the counter")
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_cents__gt=0), name="counter_refund_of_something"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.counter_payment_id} {self.amount_cents}"
 
 
 class Refund(models.Model):

@@ -25,6 +25,7 @@ from scheduling.models.places import (
     Membership,
     Practitioner,
     Service,
+    ServicePolicy,
     Station,
     WalkingTime,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "ScheduleException",
     "ScheduleTemplate",
     "Service",
+    "ServicePolicy",
     "SessionTicket",
     "Slot",
     "Station",

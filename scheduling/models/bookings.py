@@ -83,6 +83,14 @@ class Hold(models.Model):
         _("occupied until"), help_text=_("End of the visit with its buffer.")
     )
     price_cents = models.PositiveIntegerField(_("price (cents)"))
+    due_cents = models.PositiveIntegerField(
+        _("payable when booking (cents)"), null=True, blank=True, help_text=_("Empty: the price.")
+    )
+    free_cancel_hours = models.PositiveSmallIntegerField(
+        _("free change until (hours)"), null=True, blank=True
+    )
+    late_cancel_fee_cents = models.PositiveIntegerField(_("late cancellation (cents)"), null=True, blank=True)
+    no_show_fee_cents = models.PositiveIntegerField(_("not attended (cents)"), null=True, blank=True)
     note = models.CharField(_("note for the clinic"), max_length=300, blank=True)
     renewals = models.PositiveSmallIntegerField(_("renewals"), default=0, db_default=0)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
@@ -229,6 +237,17 @@ class Booking(models.Model):
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("to"))
     price_cents = models.PositiveIntegerField(_("price (cents)"))
+    free_cancel_hours = models.PositiveSmallIntegerField(
+        _("free change until (hours)"), null=True, blank=True
+    )
+    late_cancel_fee_cents = models.PositiveIntegerField(_("late cancellation (cents)"), null=True, blank=True)
+    no_show_fee_cents = models.PositiveIntegerField(_("not attended (cents)"), null=True, blank=True)
+    fee_cents = models.PositiveIntegerField(
+        _("charged all the same (cents)"),
+        null=True,
+        blank=True,
+        help_text=_("Of a visit that did not take place. Empty: not decided, or it does."),
+    )
     note = models.CharField(_("note for the clinic"), max_length=300, blank=True)
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.BOOKED)
     version = models.PositiveIntegerField(_("version"), default=1, db_default=1)
@@ -254,6 +273,11 @@ class Booking(models.Model):
         ]
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="booking_ends_after_start"),
+            models.CheckConstraint(
+                condition=Q(fee_cents__isnull=True)
+                | Q(status__in=["cancelled", "noshow"], fee_cents__lte=F("price_cents")),
+                name="booking_fee_at_most_price",
+            ),
             models.UniqueConstraint(
                 fields=["session"],
                 condition=~Q(status__in=["cancelled", "noshow"]),

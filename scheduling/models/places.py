@@ -41,11 +41,50 @@ class LegalEntity(models.Model):
         return self.name
 
 
-class Clinic(models.Model):
-    class PaymentPolicy(models.TextChoices):
-        PAY_NOW = "pay_now", _("Pay when booking")
-        PAY_AT_CLINIC = "pay_at_clinic", _("Pay at the clinic")
+class PaymentPolicy(models.TextChoices):
+    PAY_NOW = "pay_now", _("Pay when booking")
+    DEPOSIT = "deposit", _("Deposit when booking, the rest at the clinic")
+    PAY_AT_CLINIC = "pay_at_clinic", _("Pay at the clinic")
 
+
+class PolicyFields(models.Model):
+    """The terms of a visit: when it is paid, until when it is free to cancel, and what is charged after that."""
+
+    PaymentPolicy = PaymentPolicy
+
+    payment_policy = models.CharField(
+        _("payment"), max_length=20, choices=PaymentPolicy, default=PaymentPolicy.PAY_NOW
+    )
+    deposit_percent = models.PositiveSmallIntegerField(
+        _("deposit (%)"),
+        default=30,
+        db_default=30,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text=_("Of the price, where a deposit is taken."),
+    )
+    free_cancel_hours = models.PositiveSmallIntegerField(
+        _("free change until"), default=24, help_text=_("Hours before the visit.")
+    )
+    late_cancel_percent = models.PositiveSmallIntegerField(
+        _("late cancellation (%)"),
+        default=50,
+        db_default=50,
+        validators=[MaxValueValidator(100)],
+        help_text=_("Of the price, charged when a patient cancels after that."),
+    )
+    no_show_percent = models.PositiveSmallIntegerField(
+        _("not attended (%)"),
+        default=100,
+        db_default=100,
+        validators=[MaxValueValidator(100)],
+        help_text=_("Of the price, charged when a patient does not come."),
+    )
+
+    class Meta:
+        abstract = True
+
+
+class Clinic(PolicyFields):
     slug = models.SlugField(_("short name"), unique=True)
     name = models.CharField(_("name"), max_length=80, unique=True)
     legal_entity = models.ForeignKey(LegalEntity, models.PROTECT, verbose_name=_("legal entity"))
@@ -59,12 +98,6 @@ class Clinic(models.Model):
     )
     opens_at = models.TimeField(_("opens at"), default=dt.time(8))
     closes_at = models.TimeField(_("closes at"), default=dt.time(18))
-    payment_policy = models.CharField(
-        _("payment"), max_length=20, choices=PaymentPolicy, default=PaymentPolicy.PAY_NOW
-    )
-    free_cancel_hours = models.PositiveSmallIntegerField(
-        _("free change until"), default=24, help_text=_("Hours before the visit.")
-    )
     walking_minutes = models.PositiveSmallIntegerField(
         _("walk between stations (minutes)"),
         default=2,
@@ -106,6 +139,15 @@ class Clinic(models.Model):
                 condition=models.Q(closes_at__gt=models.F("opens_at")),
                 name="clinic_closes_after_opening",
                 violation_error_message=_("The clinic must close after it opens."),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    deposit_percent__gte=1,
+                    deposit_percent__lte=100,
+                    late_cancel_percent__lte=100,
+                    no_show_percent__lte=100,
+                ),
+                name="clinic_percents",
             ),
             models.CheckConstraint(
                 condition=models.Q(offer_minutes__gte=5, offer_minutes__lte=MAX_OFFER_HOURS * 60),
@@ -313,6 +355,34 @@ class Service(models.Model):
     def occupied(self) -> dt.timedelta:
         """How long a practitioner and a station are taken: the duration and the buffer."""
         return dt.timedelta(minutes=self.duration_minutes + self.buffer_minutes)
+
+
+class ServicePolicy(PolicyFields):
+    """The terms of a service at a clinic, in the place of the clinic's own."""
+
+    clinic = models.ForeignKey(
+        Clinic, models.CASCADE, related_name="service_policies", verbose_name=_("clinic"), db_index=False
+    )
+    service = models.ForeignKey(Service, models.CASCADE, related_name="policies", verbose_name=_("service"))
+
+    class Meta:
+        verbose_name = _("terms of a service")
+        verbose_name_plural = _("terms of services")
+        constraints = [
+            models.UniqueConstraint(fields=["clinic", "service"], name="service_policy_once"),
+            models.CheckConstraint(
+                condition=models.Q(
+                    deposit_percent__gte=1,
+                    deposit_percent__lte=100,
+                    late_cancel_percent__lte=100,
+                    no_show_percent__lte=100,
+                ),
+                name="service_policy_percents",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.clinic} · {self.service}"
 
 
 class Membership(models.Model):

@@ -1,12 +1,13 @@
 """Money taken at the desk: the whole bill, once, whatever is paid online meanwhile."""
 
 import functools
+import uuid
 
 import pytest
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
-from billing import bills, consistency, counter, paylinks
+from billing import bills, consistency, counter, ledger, paylinks
 from billing.models import Bill, CounterPayment, Payment
 from clinic_booking.models import Event
 from scheduling import consistency as checks
@@ -65,10 +66,28 @@ def test_a_second_click_takes_nothing_twice(take):
     assert CounterPayment.objects.count() == 1
 
 
-@pytest.mark.parametrize("amount", [0, 6499, 6501])
-def test_only_the_amount_of_the_bill(take, amount):
+@pytest.mark.parametrize("amount", [0, 6501])
+def test_never_more_than_is_due(take, amount):
     with pytest.raises(counter.WrongAmount):
         take(amount_cents=amount)
+
+
+def test_paid_in_parts(take, booking):
+    take(amount_cents=2500)
+    assert (bill_of(booking).status, bill_of(booking).due_cents) == ("part_paid", 4000)
+    with pytest.raises(counter.WrongAmount):
+        take(amount_cents=4001)
+    take(amount_cents=4000, method=Method.TERMINAL)
+    assert (bill_of(booking).status, bill_of(booking).due_cents) == ("paid", 0)
+
+
+def test_same_key_is_the_same_payment(take, booking):
+    key = uuid.uuid4()
+    first = take(amount_cents=2500, idempotency_key=key)
+    assert take(amount_cents=2500, idempotency_key=key) == first
+    with pytest.raises(counter.OtherRequest):
+        take(amount_cents=2600, idempotency_key=key)
+    assert bill_of(booking).paid_cents == 2500
 
 
 def test_card_numbers_are_not_kept(take):
@@ -95,9 +114,10 @@ def test_cancelled_after_paying_the_money_is_given_back(take, booking, reception
     take()
     cancel(booking)
     run_jobs()
-    assert bill_of(booking).status == Bill.Status.PAID  # until it is said to be given back
-    first = counter.return_payment(booking_id=booking.pk, by=receptionist)
-    assert counter.return_payment(booking_id=booking.pk, by=receptionist).returned_at == first.returned_at
+    assert bill_of(booking).status == Bill.Status.REFUND_DUE
+    (given,) = counter.return_payment(booking_id=booking.pk, by=receptionist)
+    assert (given.amount_cents, given.given_by) == (6500, receptionist)
+    assert counter.return_payment(booking_id=booking.pk, by=receptionist) == []
     assert bill_of(booking).status == Bill.Status.REFUNDED
 
 
@@ -123,10 +143,11 @@ def test_not_while_the_patient_pays_online(take, booking):
         paylinks.pay(booking=booking, confirmation_token="ctoken_x", return_url="http://testserver/")
 
 
-def test_database_wants_one_payment_of_a_bill(take, receptionist):
+def test_database_refuses_more_than_the_bill(take, receptionist):
     taken = take()
-    with pytest.raises(IntegrityError), transaction.atomic():
-        CounterPayment.objects.create(bill=taken.bill, amount_cents=1, method="cash", taken_by=receptionist)
+    movement = ledger.taken(taken)._replace(key="counter:twice")
+    with pytest.raises(IntegrityError, match="bill_paid_at_most_total"), transaction.atomic():
+        ledger.post(movement)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -150,6 +171,7 @@ def test_taken_from_the_visit_on_the_desk(client, receptionist, booking, clinic)
     assert "S$\xa065.00 taken: Cash." in page
     assert "Take payment" not in page
     cancel(booking)
+    run_jobs()
     assert "the money was given back" in client.get(show).content.decode()
     back = reverse("desk_counter_return", args=[clinic.slug, booking.reference])
     client.post(back)

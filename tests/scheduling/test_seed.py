@@ -10,7 +10,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from billing.demo import bill_bookings, make_contracts
-from billing.models import Bill, BillLine, Contract, ContractLine
+from billing.models import Bill, Contract, ContractLine
 from clinic_booking.models import Event
 from patients.models import Patient
 from scheduling import consistency
@@ -150,7 +150,8 @@ def test_every_booking_has_its_bill(seeded):
     paid_now = Bill.objects.filter(total_cents__gt=0)
     assert {bill.status for bill in paid_now.exclude(booking__status="cancelled")} == {"issued"}
     assert {bill.status for bill in Bill.objects.filter(total_cents=0)} <= {"paid", "void"}
-    assert {bill.status for bill in Bill.objects.filter(booking__status="cancelled")} == {"void"}
+    off = Bill.objects.filter(booking__status="cancelled", total_cents__gt=0)
+    assert {bill.status for bill in off} == {"void"}
     assert {bool(bill.gst_cents) for bill in Bill.objects.filter(entity_gst_number="")} == {False}
     assert {bool(bill.gst_cents) for bill in paid_now.exclude(entity_gst_number="")} == {True}
 
@@ -182,6 +183,17 @@ def test_next_day_only_adds_a_day(seeded, monkeypatch):
     assert added <= {timezone.localdate() + dt.timedelta(days=DAYS)}
 
 
+def unbill(bookings):
+    """What no verb does and no trigger allows."""
+    bills = list(Bill.objects.filter(booking_id__in=bookings).values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for table in ("ledgerentry", "creditnote", "billline"):
+            cursor.execute(f"DELETE FROM billing_{table} WHERE bill_id = ANY(%s)", [bills])  # noqa: S608
+        cursor.execute("DELETE FROM billing_bill WHERE id = ANY(%s)", [bills])
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
 def test_interrupted_run_is_continued(seeded):
     day = timezone.localdate() + dt.timedelta(days=2)
     of_day = Booking.objects.filter(visit__date=day)  # those of contracts were made after all others
@@ -189,8 +201,7 @@ def test_interrupted_run_is_continued(seeded):
     Slot.objects.filter(booking__in=of_day).update(booking=None)
     EquipmentReservation.objects.filter(booking__in=of_day).delete()
     booked = list(of_day.values_list("pk", flat=True))
-    BillLine.objects.filter(bill__booking_id__in=booked).delete()
-    Bill.objects.filter(booking_id__in=booked).delete()
+    unbill(booked)
     Booking.objects.filter(pk__in=booked).delete()
 
     seed(say=lambda text: None, days=DAYS)
