@@ -2,7 +2,9 @@
 
 from clinic_booking.topics import declare
 
-declare("bill.issued", "bill", {"bill": int, "booking": int, "total_cents": int})
+declare("bill.issued", "bill", {"bill": int, "booking": int | None, "total_cents": int})
+CREDITED = {"credit_note": int, "bill": int, "booking": int | None, "amount_cents": int, "reason": str}
+declare("bill.credited", "bill", {**CREDITED, "by": int | None})
 
 TAKEN = {"booking": int, "bill": int, "amount_cents": int, "method": str, "by": int}
 declare("counter.paid", "bill", TAKEN)
