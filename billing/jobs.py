@@ -2,20 +2,19 @@
 
 import contextlib
 import datetime as dt
+from functools import partial
 
-from django.conf import settings
-from django.urls import reverse
-from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
-from billing import bills, contracts, groups, paylinks, payments, reconcile, webhooks
+from billing import bills, contracts, groups, message_kinds, paylinks, payments, reconcile, webhooks
 from billing.gateway import PaymentProviderDown
 from billing.models import Payment
 from clinic_booking.events import subscribe
 from clinic_booking.jobs import RETRY
+from clinic_booking.messages.sending import overtaken
 from clinic_booking.models import Event
 from scheduling.models import Booking
-from scheduling.notifications import mail
+from scheduling.notifications import tell
 
 NIGHTLY = dt.timedelta(hours=48)
 LOST_WITH_MONEY_WAITING = ("slot_taken", "patient_busy")
@@ -81,18 +80,12 @@ def mail_about_lost_time(event: Event) -> None:
     related = Payment.objects.select_related("hold__clinic", "hold__service", "patient")
     payment = related.get(pk=event.data["payment"])
     hold = payment.hold
-    mail(
+    tell(
         event=event,
         kind="not_booked",
         to=payment.patient,
-        subject=_("Your visit could not be booked"),
-        context={
-            "payment": payment,
-            "refunded": refunded,
-            "clinic": hold.clinic,
-            "starts_at": hold.starts_at,
-            "url": f"{settings.SITE_URL}{reverse('book')}?service={hold.service.slug}",
-        },
+        clinic=hold.clinic,
+        facts=partial(message_kinds.not_booked, payment, is_refunded=refunded),
     )
 
 
@@ -103,17 +96,17 @@ def bill_counter(event: Event) -> None:
 
 @subscribe("paylink.sent")
 def mail_link(event: Event) -> None:
-    related = Booking.objects.select_related("clinic", "station", "patient")
+    related = Booking.objects.select_related("clinic", "patient")
     booking = related.get(pk=event.data["booking"])
     if not paylinks.is_due(booking):
         # Paid or cancelled before this could be sent.
-        return
-    mail(
+        return overtaken(event)
+    tell(
         event=event,
         kind="pay_link",
         to=booking.patient,
-        subject=_("Pay for your visit at %(clinic)s") % {"clinic": booking.clinic.name},
-        context={"booking": booking, "clinic": booking.clinic, "url": paylinks.link(booking)},
+        clinic=booking.clinic,
+        facts=partial(message_kinds.pay_link, booking),
     )
 
 

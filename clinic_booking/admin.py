@@ -2,18 +2,26 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy as _
 from procrastinate.contrib.django.admin import ProcrastinateEventInline, ProcrastinateJobAdmin
 from procrastinate.contrib.django.models import ProcrastinateEvent, ProcrastinateJob
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from clinic_booking.models import Event, Notification, User
+from clinic_booking.messages import kinds
+from clinic_booking.messages.texts import unknown_places
+from clinic_booking.models import Event, MessageTemplate, Notification, User
+
+SHORT = 480  # characters: three to four parts of an SMS, links and all
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -64,12 +72,76 @@ class EventAdmin(ReadOnlyAdmin):
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
-    list_display = ["pk", "kind", "channel", "status", "attempts", "error", "created_at", "sent_at"]
-    list_filter = ["status", "kind", "channel"]
-    search_fields = ["=event__subject"]
+    list_display = [
+        "pk",
+        "kind",
+        "channel",
+        "status",
+        "attempts",
+        "error",
+        "perhaps_twice",
+        "created_at",
+        "next_try_at",
+        "sent_at",
+        "delivered_at",
+    ]
+    list_filter = ["status", "kind", "channel", "perhaps_twice"]
+    search_fields = ["=event__subject", "=patient_id", "=provider_ref"]
     ordering = ["-pk"]
     raw_id_fields = ["event"]
     show_full_result_count = False
+
+
+class MessageTemplateForm(forms.ModelForm):
+    """Refuses a text that could not be filled in."""
+
+    kind = forms.ChoiceField(choices=kinds.choices)
+
+    class Meta:
+        model = MessageTemplate
+        fields = ["kind", "channel", "language", "subject", "body"]
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        if not (kind := kinds.KINDS.get(given.get("kind", ""))):
+            return given
+        for field in ("subject", "body"):
+            if wrong := unknown_places(given.get(field, ""), kind.allowed):
+                self.add_error(field, _no_such_fact(wrong, kind))
+        if given.get("channel") == kinds.Channel.EMAIL:
+            if not given.get("subject"):
+                self.add_error("subject", _("An e-mail needs a subject."))
+        elif len(given.get("body", "")) > SHORT:
+            self.add_error("body", _("At most %(n)s characters by SMS and WhatsApp.") % {"n": SHORT})
+        return given
+
+
+def _no_such_fact(wrong: list[str], kind: kinds.Kind) -> str:
+    return _("There is no %(wrong)s in messages of this kind. They may name: %(allowed)s.") % {
+        "wrong": ", ".join(wrong),
+        "allowed": ", ".join(f"{{{name}}}" for name in kind.allowed),
+    }
+
+
+@admin.register(MessageTemplate)
+class MessageTemplateAdmin(ModelAdmin):
+    """One with a problem is not used: the shipped text is sent until it is saved again."""
+
+    form = MessageTemplateForm
+    list_display = ["kind", "channel", "language", "subject", "problem", "problem_at", "changed_at"]
+    list_filter = ["channel", "language", "kind"]
+    readonly_fields = ["what_it_may_name", "problem", "problem_at", "changed_at"]
+
+    @admin.display(description=_("What each kind may name"))
+    def what_it_may_name(self, _template: MessageTemplate | None = None) -> str:
+        rows = (
+            (name, ", ".join(f"{{{fact}}}" for fact in kind.allowed)) for name, kind in kinds.KINDS.items()
+        )
+        return format_html_join(mark_safe("<br>"), "{}: {}", sorted(rows))
+
+    def save_model(self, request: HttpRequest, obj: MessageTemplate, form: forms.Form, change: bool) -> None:
+        obj.problem, obj.problem_at = "", None
+        super().save_model(request, obj, form, change)
 
 
 class JobEventInline(StackedInline, ProcrastinateEventInline):

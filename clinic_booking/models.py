@@ -1,8 +1,11 @@
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from clinic_booking.messages.kinds import Channel
 
 
 class User(AbstractUser):
@@ -121,24 +124,39 @@ class Parked(models.Model):
 
 
 class Notification(models.Model):
-    """One message to one person. The address stays with the patient record, the text is made when it is sent."""
+    """One message to one person by one channel. The address stays with the patient record, the text is made when it is
+    sent. Those of one event and kind are one message: what fails by one channel goes by the next."""
 
     class Status(models.TextChoices):
         QUEUED = "queued", _("Queued")
         SENT = "sent", _("Sent")
+        DELIVERED = "delivered", _("Delivered")
         FAILED = "failed", _("Failed")
         BY_PHONE = "by_phone", _("Told by telephone")
+        SKIPPED = "skipped", _("Not sent")
 
     event = models.ForeignKey(Event, models.PROTECT, verbose_name=_("event"), related_name="notifications")
     kind = models.CharField(_("kind"), max_length=40)
     channel = models.CharField(_("channel"), max_length=10, default="email")
+    patient_id = models.BigIntegerField(_("patient"), null=True, blank=True)
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.QUEUED)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     error = models.CharField(
         _("error"), max_length=80, blank=True, help_text=_("The kind of error, no personal data.")
     )
+    perhaps_twice = models.BooleanField(
+        _("perhaps twice"),
+        default=False,
+        db_default=False,
+        help_text=_("A try was cut off before it left word: the message may have arrived twice."),
+    )
+    provider_ref = models.CharField(
+        _("id at the provider"), max_length=120, blank=True, default="", db_default=""
+    )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
+    next_try_at = models.DateTimeField(_("next try at"), null=True, blank=True)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    delivered_at = models.DateTimeField(_("delivered at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("notification")
@@ -146,16 +164,61 @@ class Notification(models.Model):
         indexes = [
             models.Index(
                 fields=["created_at"], condition=models.Q(status="failed"), name="notification_failed"
-            )
+            ),
+            models.Index(
+                fields=["provider_ref"],
+                condition=~models.Q(provider_ref=""),
+                name="notification_provider_ref",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["event", "kind", "channel"], name="notification_once"),
             models.CheckConstraint(
-                condition=models.Q(status="sent", sent_at__isnull=False)
-                | (~models.Q(status="sent") & models.Q(sent_at__isnull=True)),
+                condition=models.Q(status__in=["sent", "delivered"], sent_at__isnull=False)
+                | models.Q(status__in=["queued", "skipped"], sent_at__isnull=True)
+                | models.Q(status__in=["failed", "by_phone"]),
                 name="notification_sent_has_time",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status="delivered", delivered_at__isnull=False)
+                | (~models.Q(status="delivered") & models.Q(delivered_at__isnull=True)),
+                name="notification_delivered_has_time",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status="queued") | models.Q(next_try_at__isnull=True),
+                name="notification_only_queued_is_tried",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.channel} {self.status}"
+
+    @property
+    def is_told(self) -> bool:
+        """The person has it, as far as anybody knows."""
+        return self.status in (self.Status.SENT, self.Status.DELIVERED, self.Status.BY_PHONE)
+
+
+class MessageTemplate(models.Model):
+    """A text by the staff, instead of the one that is shipped. It names facts in braces: {date}."""
+
+    kind = models.CharField(_("kind"), max_length=40)
+    channel = models.CharField(_("channel"), max_length=10, choices=Channel, default=Channel.EMAIL)
+    language = models.CharField(_("language"), max_length=7, choices=settings.MESSAGE_LANGUAGES, default="en")
+    subject = models.CharField(_("subject"), max_length=160, blank=True, help_text=_("Of e-mails only."))
+    body = models.TextField(_("text"), max_length=4000)
+    problem = models.CharField(
+        _("problem"), max_length=80, blank=True, editable=False, help_text=_("Why the shipped text was sent.")
+    )
+    problem_at = models.DateTimeField(_("problem since"), null=True, blank=True, editable=False)
+    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("message template")
+        verbose_name_plural = _("message templates")
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "channel", "language"], name="one_text_of_a_kind")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.channel} {self.language}"

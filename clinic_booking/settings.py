@@ -155,6 +155,9 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LANGUAGE_CODE = "en-sg"
 LANGUAGES = [("en-sg", "English (Singapore)")]
+# Of messages. The pages are in English, whatever the browser asks for: half translated would be worse.
+MESSAGE_LANGUAGES = [("en", "English"), ("zh", "中文"), ("ms", "Bahasa Melayu"), ("ta", "தமிழ்")]
+MESSAGE_LOCALES = {"en": LANGUAGE_CODE, "zh": "zh-hans", "ms": "ms", "ta": "ta"}  # for dates and times
 LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["clinic_booking.formats"]
 TIME_ZONE = env.str("TIME_ZONE", "Asia/Singapore")
@@ -242,8 +245,17 @@ CURRENCY = "sgd"
 # -- Mail ----------------------------------------------------------------------------------------
 
 vars().update(env.email_url("EMAIL_URL", default="consolemail://" if PRODUCTION else local.email_url()))
+EMAIL_TIMEOUT = 20  # seconds; less than after which a job counts as stalled
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Harbour Clinics <no-reply@harbour-clinics.example>")
-
+BRAND = DEFAULT_FROM_EMAIL.split("<")[0].strip()
+# "off", "console", "file", or the dotted name of a provider's class (docs/messages.md).
+MESSAGE_GATEWAYS = {
+    "sms": env.str("SMS_GATEWAY", "off" if PRODUCTION else "file"),
+    "whatsapp": env.str("WHATSAPP_GATEWAY", "off" if PRODUCTION else "file"),
+}
+MESSAGE_FILES = env.str("MESSAGE_FILES", str(local.LOCAL / "messages"))
+# With which providers sign their reports; several, separated by commas, while one is rolled.
+MESSAGE_REPORT_SECRETS = env.list("MESSAGE_REPORT_SECRETS", default=[] if PRODUCTION else ["report_local"])
 DPO_EMAIL = env.str("DPO_EMAIL", "dpo@harbour-clinics.example")  # the Data Protection Officer, PDPA s 11
 
 # -- Security ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Messages that could not be sent, in the hands of the staff: tried again, or told by telephone."""
+"""Messages that reached nobody, in the hands of the staff: tried again, or told by telephone."""
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -6,22 +6,28 @@ from django.db.models import Q, QuerySet
 from clinic_booking.events import publish, redeliver
 from clinic_booking.models import Event, Notification, User
 
+Status = Notification.Status
+
 
 def try_again(*, notification_id: int, by: User) -> bool:
-    """Queue it once more. False where somebody was faster, or it is not to be sent any more."""
+    """Queue it once more, by all channels in their order. False where somebody was faster, or it is not to be sent."""
     with transaction.atomic(durable=True):
-        queued = _end_failure(notification_id, status=Notification.Status.QUEUED, attempts=0, error="")
+        queued = _end_failure(
+            notification_id, status=Status.QUEUED, attempts=0, error="", sent_at=None, provider_ref=""
+        )
         if queued:
-            event = Event.objects.get(notifications=notification_id)
-            redeliver(event, to=_sends_mail)
-            _tell("notification.retried", event, notification_id, by)
+            note = Notification.objects.select_related("event").get(pk=notification_id)
+            same = Notification.objects.filter(event=note.event, kind=note.kind, status=Status.FAILED)
+            same.update(status=Status.QUEUED, attempts=0, error="", sent_at=None, provider_ref="")
+            redeliver(note.event, to=sends_messages)
+            _tell("notification.retried", note.event, notification_id, by)
     return queued
 
 
 def told_by_phone(*, notification_id: int, by: User) -> bool:
     """The patient knows: nothing more is sent. False where somebody was faster."""
     with transaction.atomic(durable=True):
-        ended = _end_failure(notification_id, status=Notification.Status.BY_PHONE)
+        ended = _end_failure(notification_id, status=Status.BY_PHONE)
         if ended:
             event = Event.objects.get(notifications=notification_id)
             _tell("notification.told", event, notification_id, by, how="phone")
@@ -30,11 +36,11 @@ def told_by_phone(*, notification_id: int, by: User) -> bool:
 
 def _end_failure(notification_id: int, **values: object) -> bool:
     """The condition is the lock: of two clicks one changes the row."""
-    failed = Notification.objects.filter(pk=notification_id, status=Notification.Status.FAILED)
+    failed = Notification.objects.filter(pk=notification_id, status=Status.FAILED)
     return bool(failed.update(**values))
 
 
-def _sends_mail(subscriber: str) -> bool:
+def sends_messages(subscriber: str) -> bool:
     """By their names, mail_about_visit and so on: the event's other handlers have done their work."""
     return subscriber.rsplit(".", 1)[-1].startswith("mail_")
 

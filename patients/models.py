@@ -40,6 +40,13 @@ class Patient(models.Model):
             "The last three digits and the letter, such as 567A: to find somebody, never to identify."
         ),
     )
+    language = models.CharField(
+        _("language of messages"),
+        max_length=7,
+        choices=settings.MESSAGE_LANGUAGES,
+        default="en",
+        db_default="en",
+    )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
 
     class Meta:
@@ -73,6 +80,12 @@ class Consent(models.Model):
 
     class Purpose(models.TextChoices):
         CARE_AND_BOOKING = "care_and_booking", _("Care and booking")
+        REMINDERS_EMAIL = "reminders_email", _("Reminders by e-mail")
+        REMINDERS_SMS = "reminders_sms", _("Reminders by SMS")
+        REMINDERS_WHATSAPP = "reminders_whatsapp", _("Reminders by WhatsApp")
+        MARKETING_EMAIL = "marketing_email", _("Offers by e-mail")
+        MARKETING_SMS = "marketing_sms", _("Offers by SMS")
+        MARKETING_WHATSAPP = "marketing_whatsapp", _("Offers by WhatsApp")
 
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="consents", verbose_name=_("patient"))
     purpose = models.CharField(_("purpose"), max_length=30, choices=Purpose)
@@ -87,6 +100,8 @@ class Consent(models.Model):
     class Meta:
         verbose_name = _("consent")
         verbose_name_plural = _("consents")
+        # The last word on a purpose; patients are found by it too.
+        indexes = [models.Index(fields=["patient", "purpose", "-id"], name="consent_last_word")]
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.notice_version}"

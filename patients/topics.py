@@ -5,3 +5,4 @@ from clinic_booking.topics import declare
 declare("patient.changed", "patient", {"patient": int, "fields": list[str], "by": int})
 declare("patient.has_no_email", "patient", {"patient": int, "by": int})
 declare("patients.told_apart", "patients", {"patients": list[int], "by": int})
+declare("consent.changed", "patient", {"patient": int, "purposes": list[str], "by": int | None})

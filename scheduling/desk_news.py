@@ -13,16 +13,16 @@ from clinic_booking.models import Event, Notification
 from scheduling.locks import database_now
 from scheduling.models import Booking
 
+TOLD = [Notification.Status.SENT, Notification.Status.DELIVERED, Notification.Status.BY_PHONE]
 PATIENTS_WAIT = dt.timedelta(minutes=3)
 WAITLIST_WAIT = dt.timedelta(seconds=15)  # longer than an act can be undone
 
 
 class Told(NamedTuple):
-    """What an e-mail says of a visit: when and where, not with whom."""
+    """What a message says of a visit: when and at which clinic, not in which room and with whom."""
 
     starts_at: dt.datetime
     clinic_id: int
-    station_id: int
 
 
 def wait(event: Event, how_long: dt.timedelta) -> None:
@@ -42,7 +42,7 @@ def is_due(event: Event, booking: Booking) -> bool:
     wait(event, PATIENTS_WAIT)
     if _moves(booking).filter(pk__gt=event.pk).exists():
         return False  # the later move tells
-    return last_told(booking) != Told(booking.starts_at, booking.clinic_id, booking.station_id)
+    return last_told(booking) != Told(booking.starts_at, booking.clinic_id)
 
 
 def last_told(booking: Booking) -> Told | None:
@@ -51,18 +51,16 @@ def last_told(booking: Booking) -> Told | None:
     for move in _moves(booking).annotate(is_told=Exists(_sent())).order_by("-pk"):
         if move.is_told or not move.data.get("act"):
             break
-        told = Told(
-            dt.datetime.fromisoformat(move.data["from"]), move.data["from_clinic"], move.data["from_station"]
-        )
+        told = Told(dt.datetime.fromisoformat(move.data["from"]), move.data["from_clinic"])
     return told
 
 
 def as_last_told(booking: Booking) -> None:
-    """Put the visit where the patient thinks that it is, for an e-mail; not to be saved."""
+    """Put the visit where the patient thinks that it is, for a message; not to be saved."""
     if told := last_told(booking):
         length = booking.ends_at - booking.starts_at
         booking.starts_at, booking.ends_at = told.starts_at, told.starts_at + length
-        booking.clinic_id, booking.station_id = told.clinic_id, told.station_id
+        booking.clinic_id = told.clinic_id
 
 
 def _moves(booking: Booking) -> QuerySet[Event]:
@@ -70,4 +68,4 @@ def _moves(booking: Booking) -> QuerySet[Event]:
 
 
 def _sent() -> QuerySet[Notification]:
-    return Notification.objects.filter(event=OuterRef("pk"), status=Notification.Status.SENT)
+    return Notification.objects.filter(event=OuterRef("pk"), status__in=TOLD)

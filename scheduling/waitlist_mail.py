@@ -1,13 +1,15 @@
-"""E-mails about the waitlist: the place in line, and an offer. Nothing in them says why somebody comes."""
+"""Messages about the waitlist: the place in line, and an offer. Nothing in them says why somebody comes."""
 
-from django.utils.translation import gettext as _
+from functools import partial
+from typing import Any
 
 from clinic_booking.events import subscribe
+from clinic_booking.messages.sending import overtaken
 from clinic_booking.models import Event
-from clinic_booking.templatetags.page import local_date, local_time
 from scheduling.links import entry_url, offer_url
+from scheduling.message_kinds import as_moment, place_facts, time_facts
 from scheduling.models import BookingRequest, WaitlistEntry, WaitlistOffer
-from scheduling.notifications import mail
+from scheduling.notifications import tell
 
 
 @subscribe("waitlist.offered")
@@ -16,17 +18,26 @@ def mail_offer(event: Event) -> None:
     offer = related.get(pk=event.data["offer"])
     if offer.outcome != WaitlistOffer.Outcome.OPEN:
         # Answered or run out before this could be sent.
-        return
-    hold, entry = offer.hold, offer.entry
-    context = {"offer": offer, "hold": hold, "clinic": hold.clinic}
-    mail(
+        return overtaken(event)
+    tell(
         event=event,
         kind="offer",
-        to=entry.session.request.patient,
-        subject=_("A time has become free for you: %(date)s at %(time)s")
-        % {"date": local_date(hold.starts_at, hold.clinic), "time": local_time(hold.starts_at, hold.clinic)},
-        context=context | {"url": offer_url(offer), "entry_url": entry_url(entry)},
+        to=offer.entry.session.request.patient,
+        clinic=offer.hold.clinic,
+        facts=partial(_offered, offer),
+        is_urgent=True,  # it is kept for a short while only; none is made for the night
+        until=offer.hold.expires_at,
     )
+
+
+def _offered(offer: WaitlistOffer) -> dict[str, Any]:
+    hold, clinic = offer.hold, offer.hold.clinic
+    return {
+        **time_facts(hold.starts_at, hold.ends_at, clinic),
+        **place_facts(clinic),
+        "answer_by": as_moment(hold.expires_at, clinic),
+        "link": offer_url(offer),
+    }
 
 
 @subscribe("waitlist.joined")
@@ -35,10 +46,9 @@ def mail_place_in_line(event: Event) -> None:
     if entry.session.request.source != BookingRequest.Source.WAITLIST:
         # A session of a plan: nobody asked, and there may be many.
         return
-    mail(
+    tell(
         event=event,
         kind="waiting",
         to=entry.session.request.patient,
-        subject=_("You are on the waitlist"),
-        context={"url": entry_url(entry)},
+        facts=lambda: {"link": entry_url(entry)},
     )

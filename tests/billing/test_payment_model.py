@@ -249,9 +249,9 @@ class World:
 @pytest.fixture
 def worlds(transactional_db, monkeypatch):
     """One after the other, each in a transaction of its own that is rolled back."""
-    for sender in ("scheduling.notifications.mail", "billing.jobs.mail"):
+    for sender in ("scheduling.notifications.tell", "billing.jobs.tell"):
         monkeypatch.setattr(sender, lambda **_: None)
-    monkeypatch.setattr("scheduling.ics.calendar_file", lambda *_: b"")
+    monkeypatch.setattr("scheduling.ics._calendar", lambda *_: b"")
     with connection.cursor() as cursor:
         # Left by tests whose transactions were real: their events are gone.
         cursor.execute("TRUNCATE procrastinate_jobs CASCADE")

@@ -170,7 +170,7 @@ def test_whoever_mails_is_named_so():
         name
         for handlers in events._subscribers.values()
         for name, handle in handlers.items()
-        if re.search(r"\bmail\(", inspect.getsource(handle))
+        if re.search(r"\btell\(", inspect.getsource(handle))
     }
 
     assert senders

@@ -7,7 +7,7 @@ from django.core import mail
 from django.db import transaction
 from icalendar import Calendar
 
-from clinic_booking.events import publish
+from clinic_booking.events import NotYet, publish
 from clinic_booking.models import Event, Notification
 from scheduling.booking import Place, cancel_booking, confirm_hold, move_booking, place_sessions
 from scheduling.notifications import mail_about_sessions, mail_about_visit
@@ -29,7 +29,8 @@ def booked(booking):
 def test_confirmation(booking, booked, clinic):
     mail_about_visit(booked)
     [message] = mail.outbox
-    [html] = message.alternatives
+    html, invitation = message.alternatives
+    assert invitation.mimetype == "text/calendar; method=REQUEST"
     assert message.to == ["siti@example.com"]
     assert "is booked" in message.subject
     for text in (message.body, html.content):
@@ -43,7 +44,7 @@ def test_confirmation(booking, booked, clinic):
 def test_calendar_file_is_attached(booking, booked):
     mail_about_visit(booked)
     [file] = mail.outbox[0].attachments
-    assert (file.filename, file.mimetype) == ("visit.ics", "text/calendar")
+    assert (file.filename, file.mimetype) == (f"visit-{booking.reference}.ics", "text/calendar")
     [event] = Calendar.from_ical(file.content).walk("VEVENT")
     assert event.decoded("dtstart") == booking.starts_at
 
@@ -67,8 +68,8 @@ def test_failure_is_noted_and_tried_again(booked, monkeypatch):
     def refuse(self):
         raise smtplib.SMTPServerDisconnected("siti@example.com is unhappy")
 
-    monkeypatch.setattr("scheduling.notifications.EmailMultiAlternatives.send", refuse)
-    with pytest.raises(smtplib.SMTPServerDisconnected):
+    monkeypatch.setattr("clinic_booking.messages.channels.EmailMultiAlternatives.send", refuse)
+    with pytest.raises(NotYet):
         mail_about_visit(booked)
     monkeypatch.undo()
     note = Notification.objects.get()
