@@ -161,3 +161,6 @@ class JobAdmin(ProcrastinateJobAdmin, ModelAdmin):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return super().get_actions(request) if request.user.is_superuser else {}
+
+
+from clinic_booking import parked_admin  # noqa: E402, F401  (registers its own, which are ReadOnlyAdmin)

@@ -13,7 +13,7 @@ from procrastinate.manager import JobManager
 from procrastinate.types import JSONValue
 
 from clinic_booking import topics
-from clinic_booking.models import Event
+from clinic_booking.models import Event, Parked
 
 Handler = Callable[[Event], None]
 _subscribers: dict[str, dict[str, Handler]] = {}
@@ -55,8 +55,15 @@ def publish(topic: str, subject: str, data: dict[str, Any], *, clinic_id: int | 
 
 
 def redeliver(event: Event, *, to: Callable[[str], bool]) -> int:
-    """Write the jobs of those subscribers again whose name (module.function) is asked for. Returns how many."""
+    """Write the jobs of those subscribers again whose name (module.function) is asked for. Returns how many.
+
+    Joins the caller's transaction. What was parked of them is not any more.
+    """
+    from clinic_booking import parked
+
     names = [name for name in _subscribers.get(event.topic, ()) if to(name)]
+    for name in names:
+        parked.end(event, name, Parked.End.RETRIED, by=None)
     _write_jobs({"event_id": event.pk, "subscriber": name} for name in names)
     return len(names)
 

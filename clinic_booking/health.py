@@ -11,6 +11,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from clinic_booking import parked
+
 HEARTBEAT_SECONDS = 60  # procrastinate's workers write theirs every ten
 
 
@@ -27,11 +29,12 @@ def alive(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def ready(request: HttpRequest) -> HttpResponse:
-    parts = {"database": probe(database), "redis": probe(live_updates), "worker": probe(worker)}
+    checks = {"database": database, "redis": live_updates, "worker": worker, "events": deliveries}
+    parts = {name: probe(check) for name, check in checks.items()}
     if not (parts["database"]["ok"] and parts["worker"]["ok"]):
         status = "down"
     else:
-        status = "ok" if parts["redis"]["ok"] else "degraded"
+        status = "ok" if parts["redis"]["ok"] and parts["events"]["ok"] else "degraded"
     return JsonResponse({"status": status} | parts, status=503 if status == "down" else 200)
 
 
@@ -78,3 +81,15 @@ def worker() -> None:
         raise Trouble(_("No worker is running: messages, bills and expiries wait."))
     if age > HEARTBEAT_SECONDS:
         raise Trouble(_("The worker was last seen %(age)d seconds ago.") % {"age": age})
+
+
+def deliveries() -> None:
+    try:
+        waiting = parked.by_subscriber()
+    except (DatabaseError, InterfaceError) as error:
+        raise Trouble(_("It is not known: the database does not answer.")) from error
+    if waiting:
+        raise Trouble(
+            _("Parked deliveries of events: %(subscribers)s. Look at them in the admin.")
+            % {"subscribers": ", ".join(f"{name} {n}" for name, n in waiting.items())}
+        )

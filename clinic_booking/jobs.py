@@ -1,27 +1,49 @@
 """Jobs of the kernel: delivering events, and bringing back jobs whose worker died."""
 
-import logging
+from collections.abc import Callable
+from typing import Any
 
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
+from procrastinate.worker import Worker
 
-from clinic_booking import events
+from clinic_booking import events, parked
 from clinic_booking.models import Event
 
-logger = logging.getLogger(__name__)
-
-# 2, 4, 8 … seconds: about 17 minutes of trouble are ridden out, then the job shows as failed.
-RETRY = RetryStrategy(max_attempts=10, exponential_wait=2)
+# 2, 4, 8 … seconds: an hour of trouble is ridden out, then a delivery is parked and any other job shows as failed.
+RETRY = RetryStrategy(max_attempts=11, exponential_wait=2)
 STALLED_SECONDS = 60
+MOST_DEATHS = 20  # one that kills its worker each time is put back each time: some day it has to end
 
 
-@app.task(name="deliver", queue="events", retry=RETRY)
+class NoSubscriber(Exception):
+    """The handler was removed or renamed since the job was written, or this worker is older than the web."""
+
+
+class WorkerDied(Exception):
+    pass
+
+
+def park_at_last(call_next: Callable[[], None], context: JobContext, worker: Worker) -> None:
+    """After the last try the job is done: what is left of it is the parked delivery."""
+    tries = context.job.attempts + 1
+    try:
+        if tries > MOST_DEATHS:
+            raise WorkerDied
+        call_next()
+    except Exception as error:
+        if RETRY.get_retry_decision(exception=error, job=context.job):
+            raise
+        of: dict[str, Any] = context.job.task_kwargs
+        parked.park(**of, tries=tries, error=error)
+
+
+@app.task(name="deliver", queue="events", retry=RETRY, task_middleware=[park_at_last])
 def deliver(event_id: int, subscriber: str) -> None:
     event = Event.objects.get(pk=event_id)
     handle = events.handler(event.topic, subscriber)
     if handle is None:
-        logger.warning("subscriber is gone", extra={"subscriber": subscriber, "event": event_id})
-        return
+        raise NoSubscriber(subscriber)
     try:
         handle(event)
     except events.NotYet as wait:

@@ -105,3 +105,6 @@ _FITS: dict[type, Fits] = {
 
 declare("notification.retried", "notification", {"notification": int, "by": int})
 declare("notification.told", "notification", {"notification": int, "by": int, "how": str})
+PARKED = {"parked": int, "event": int, "subscriber": str, "by": int | None}
+declare("delivery.retried", "parked", PARKED)
+declare("delivery.discarded", "parked", PARKED)

@@ -23,7 +23,7 @@ def test_ready_names_each_part(client, worker):
     assert response.status_code == 200
     answer = response.json()
     assert answer.pop("status") == "ok"
-    assert set(answer) == {"database", "redis", "worker"}
+    assert set(answer) == {"database", "redis", "worker", "events"}
     assert all(part["ok"] and part["ms"] >= 0 for part in answer.values())
     assert "no-store" in response["Cache-Control"]
 
