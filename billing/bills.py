@@ -5,7 +5,6 @@ off. What is billed above that is credited, what is paid above that is given bac
 """
 
 import contextlib
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,25 +13,13 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from billing import groups, ledger
+from billing import groups, gst, ledger
 from billing.allocations import apply, give_back
 from billing.locks import lock, lock_bill_by_id
 from billing.models import Bill, BillLine, BillSeries, CreditNote, Payment
 from clinic_booking.events import publish
 from clinic_booking.models import User
 from scheduling.models import Booking, Clinic
-
-# The rate from a day on, newest first, in basis points (IRAS).
-GST_RATES = [(dt.date(2024, 1, 1), 900), (dt.date(2023, 1, 1), 800)]
-
-
-def gst_basis_points(day: dt.date) -> int:
-    return next((rate for since, rate in GST_RATES if day >= since), 0)
-
-
-def gst_within(total_cents: int, basis_points: int) -> int:
-    """The tax inside an inclusive price, half a cent upwards; always on the total, never on lines."""
-    return (2 * total_cents * basis_points + 10000 + basis_points) // (2 * (10000 + basis_points))
 
 
 def keep_bill(booking_id: int) -> Bill:
@@ -89,7 +76,7 @@ def issue(series: BillSeries, *, clinic: Clinic, lines: Sequence[tuple[str, int]
     `of` says what it is for: booking or contract, patient_id, due_on.
     """
     entity = clinic.legal_entity
-    basis_points = gst_basis_points(clinic.today()) if entity.gst_number else 0
+    gst_number, basis_points = gst.of_entity(entity, clinic.today())
     total = sum(cents for _text, cents in lines)
     series.last_number += 1
     series.save(update_fields=["last_number"])
@@ -99,11 +86,11 @@ def issue(series: BillSeries, *, clinic: Clinic, lines: Sequence[tuple[str, int]
         number=series.last_number,
         entity_name=entity.name,
         entity_uen=entity.uen,
-        entity_gst_number=entity.gst_number,
+        entity_gst_number=gst_number,
         entity_address=clinic.address,
         currency=settings.CURRENCY,
         total_cents=total,
-        gst_cents=gst_within(total, basis_points),
+        gst_cents=gst.within(total, basis_points),
         gst_basis_points=basis_points,
         **of,
     )
@@ -155,8 +142,8 @@ def credit(
 
     Its tax is what the bill's tax falls by, so that all notes of a bill add up to the cent.
     """
-    before = gst_within(bill.net_cents, bill.gst_basis_points)
-    after = gst_within(bill.net_cents - cents, bill.gst_basis_points)
+    before = gst.within(bill.net_cents, bill.gst_basis_points)
+    after = gst.within(bill.net_cents - cents, bill.gst_basis_points)
     with numbers_of(bill.clinic) as series:
         series.last_credit_number += 1
         series.save(update_fields=["last_credit_number"])

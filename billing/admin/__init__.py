@@ -1,5 +1,5 @@
 """Admin of money and contracts."""
 
-from billing.admin import contracts, payments
+from billing.admin import books, contracts, payments
 
-__all__ = ["contracts", "payments"]
+__all__ = ["books", "contracts", "payments"]

@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from billing import ledger
-from billing.bills import gst_basis_points, gst_within, line_text
+from billing import gst, ledger
+from billing.bills import line_text
 from billing.models import Bill, BillLine, BillSeries, CounterPayment, CreditNote
 from clinic_booking.models import User
 from scheduling.demo.staff import username
@@ -72,7 +72,7 @@ def _bill_entity(entity: LegalEntity) -> int:
 
 
 def _bill(entity: LegalEntity, booking: Booking, number: int) -> Bill:
-    basis_points = gst_basis_points(timezone.localdate()) if entity.gst_number else 0
+    gst_number, basis_points = gst.of_entity(entity, timezone.localdate())
     return Bill(
         booking=booking,
         clinic=booking.clinic,
@@ -81,11 +81,11 @@ def _bill(entity: LegalEntity, booking: Booking, number: int) -> Bill:
         number=number,
         entity_name=entity.name,
         entity_uen=entity.uen,
-        entity_gst_number=entity.gst_number,
+        entity_gst_number=gst_number,
         entity_address=booking.clinic.address,
         currency=settings.CURRENCY,
         total_cents=booking.price_cents,
-        gst_cents=gst_within(booking.price_cents, basis_points),
+        gst_cents=gst.within(booking.price_cents, basis_points),
         gst_basis_points=basis_points,
     )
 

@@ -1,4 +1,4 @@
-from billing.models.bills import Bill, BillLine, BillSeries, CreditNote
+from billing.models.bills import Bill, BillLine, BillSeries, CreditNote, GstRate
 from billing.models.contracts import (
     Contract,
     ContractInstalment,
@@ -22,6 +22,7 @@ __all__ = [
     "CounterPayment",
     "CounterRefund",
     "CreditNote",
+    "GstRate",
     "LedgerEntry",
     "LedgerPosting",
     "Payment",

@@ -15,6 +15,26 @@ from patients.models import Patient
 from scheduling.models import Booking, Clinic, LegalEntity
 
 
+class GstRate(models.Model):
+    """The rate of the country from a day on. Bills keep theirs, so that a later row changes none."""
+
+    valid_from = models.DateField(_("from"), primary_key=True)
+    basis_points = models.PositiveSmallIntegerField(
+        _("rate (basis points)"), help_text=_("900 is 9 %. The rates until 2024 are known without a row.")
+    )
+
+    class Meta:
+        verbose_name = _("GST rate")
+        verbose_name_plural = _("GST rates")
+        ordering = ["-valid_from"]
+        constraints = [
+            models.CheckConstraint(condition=Q(basis_points__lte=5000), name="gst_rate_sane"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.basis_points / 100:g} % ({self.valid_from})"
+
+
 class BillSeries(models.Model):
     """The last numbers of a legal entity. Its row lock makes the numbers follow each other without a gap."""
 

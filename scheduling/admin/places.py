@@ -36,7 +36,7 @@ class MembershipInline(TabularInline):
 
 @admin.register(LegalEntity)
 class LegalEntityAdmin(ModelAdmin):
-    list_display = ["name", "uen", "gst_number"]
+    list_display = ["name", "uen", "gst_number", "gst_from", "gst_until"]
     search_fields = ["name", "uen"]
 
 

@@ -9,6 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -32,13 +33,39 @@ class LegalEntity(models.Model):
     gst_number = models.CharField(
         _("GST number"), max_length=20, blank=True, help_text=_("Empty: not registered for GST.")
     )
+    gst_from = models.DateField(
+        _("registered for GST from"), null=True, blank=True, help_text=_("Empty: since ever.")
+    )
+    gst_until = models.DateField(
+        _("registered for GST until"), null=True, blank=True, help_text=_("The last day. Empty: still.")
+    )
 
     class Meta:
         verbose_name = _("legal entity")
         verbose_name_plural = _("legal entities")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(gst_from__isnull=True)
+                | Q(gst_until__isnull=True)
+                | Q(gst_until__gte=F("gst_from")),
+                name="gst_registration_in_order",
+                violation_error_message=_("The last day of the registration is before the first."),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    def gst_number_on(self, day: dt.date) -> str:
+        """Empty where the entity may not charge GST that day."""
+        begun = self.gst_from is None or self.gst_from <= day
+        ended = self.gst_until is not None and self.gst_until < day
+        return self.gst_number if begun and not ended else ""
+
+    @property
+    def includes_gst(self) -> bool:
+        """Whether prices of today do."""
+        return bool(self.gst_number_on(timezone.localdate()))
 
 
 class PaymentPolicy(models.TextChoices):
