@@ -23,6 +23,8 @@ from scheduling.locks import database_now
 from scheduling.models import Booking, BookingRequest, Clinic, SessionTicket, Slot
 
 LOOK_AHEAD_DAYS = 60
+# Sessions that cost what was agreed for them, whatever the service costs now.
+AGREED = Q(request__is_prepaid=True) | Q(request__price_cents__isnull=False)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ def request_sessions(
     source: str,
     contract: str = "",
     is_prepaid: bool = False,
+    price_cents: int | None = None,
     valid_from: dt.date | None = None,
     valid_until: dt.date | None = None,
     policies: Policies = Policies(),  # noqa: B008  (a tuple does not change)
@@ -90,6 +91,7 @@ def request_sessions(
         source=source,
         contract=contract,
         is_prepaid=is_prepaid,
+        price_cents=price_cents,
         valid_from=valid_from,
         valid_until=valid_until,
         late_cancel=policies.late_cancel,

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from patients.models import Patient
 from scheduling import search
-from scheduling.courses import AgainstRules, check_rules
+from scheduling.courses import AGREED, AgainstRules, check_rules
 from scheduling.errors import SlotGone
 from scheduling.locks import database_now
 from scheduling.models import Clinic, Hold, Practitioner, ScheduleTemplate, Service, SessionTicket, Slot
@@ -84,10 +84,10 @@ def covering(patient: Patient, service: Service, slot_id: int | None) -> list[Se
     """Of each of the patient's contracts the next session of the service that may be at this time."""
     now = database_now()
     planned = SessionTicket.objects.filter(
+        AGREED,
         status=SessionTicket.Status.PLANNED,
         request__patient=patient,
         request__service=service,
-        request__is_prepaid=True,
         request__closed_at=None,
     ).exclude(Q(holds__ended_at=None) & Q(holds__expires_at__gt=now) & Q(holds__kind=Hold.Kind.OFFER))
     first: dict[int, SessionTicket] = {}

@@ -157,7 +157,7 @@ def overbook(
             station=station,
             starts_at=starts_at,
             ends_at=ends_at,
-            price_cents=0 if session.request.is_prepaid else service.price_cents,
+            price_cents=session.request.session_price_cents,
         )
     reserve(want, locked=equipment, booking_id=booking.pk)
     _take_place(booking, template, day, reason, by)

@@ -117,7 +117,7 @@ def choose(
     Raises SlotGone, NotOffered, SessionGone, PartsOverlap.
     """
     services = Service.objects.in_bulk({part.service_id for part in parts})
-    prepaid = _sessions(parts, patient)
+    agreed = _sessions(parts, patient)
     chosen = []
     for number, part in enumerate(parts):
         service = services.get(part.service_id)
@@ -126,7 +126,7 @@ def choose(
             if service is None or not (any_service or service.is_online or part.session_id):
                 raise NotOffered
             check_chain(slots, part.slot_id, number, service.occupied)
-        price = 0 if part.session_id in prepaid else service.price_cents
+        price = agreed.get(part.session_id, service.price_cents)
         chosen.append(Chosen(number, part, service, price, slots))
     in_time = sorted(chosen, key=lambda each: each.starts_at)
     for one, other in pairwise(in_time):
@@ -135,12 +135,12 @@ def choose(
     return chosen
 
 
-def _sessions(parts: Sequence[Part], patient: Patient | None) -> set[int | None]:
-    """The prepaid ones. Raises SessionGone unless all are planned, the patient's, and for the service."""
+def _sessions(parts: Sequence[Part], patient: Patient | None) -> dict[int | None, int]:
+    """What each costs, in cents. Raises SessionGone unless all are planned, the patient's, and for the service."""
     wanted = [part.session_id for part in parts if part.session_id is not None]
     if not wanted:
-        return set()
-    found = SessionTicket.objects.select_related("request").in_bulk(wanted)
+        return {}
+    found = SessionTicket.objects.select_related("request__service").in_bulk(wanted)
     if len(set(wanted)) != len(wanted):
         raise SessionGone
     for number, part in enumerate(parts):
@@ -155,7 +155,7 @@ def _sessions(parts: Sequence[Part], patient: Patient | None) -> set[int | None]
             or (session.request.patient_id, session.request.service_id) != (patient.pk, part.service_id)
         ):
             raise at(number, SessionGone())
-    return {pk for pk, session in found.items() if session.request.is_prepaid}
+    return {pk: session.request.session_price_cents for pk, session in found.items()}
 
 
 def check_chain(slots: list[Supply], slot_id: int, number: int, occupied: dt.timedelta) -> None:

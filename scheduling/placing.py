@@ -124,7 +124,8 @@ WITH fit AS MATERIALIZED (
         %(ends)s::timestamptz[], %(days)s::date[])
         AS f(reference, session_id, clinic_id, practitioner_id, station_id, starts_at, ends_at, day)
 ), open AS MATERIALIZED (
-    SELECT fit.*, r.patient_id, r.service_id, CASE WHEN r.is_prepaid THEN 0 ELSE v.price_cents END AS price_cents
+    SELECT fit.*, r.patient_id, r.service_id,
+        CASE WHEN r.is_prepaid THEN 0 ELSE coalesce(r.price_cents, v.price_cents) END AS price_cents
     FROM fit JOIN scheduling_sessionticket t ON t.id = fit.session_id
         JOIN scheduling_bookingrequest r ON r.id = t.request_id JOIN scheduling_service v ON v.id = r.service_id
     WHERE t.status = 'planned' AND r.closed_at IS NULL

@@ -166,13 +166,13 @@ def desk_hold(request: Request, clinic: str) -> HttpResponse:
 
 
 def covered(parts: Sequence[Part], patient: Patient) -> list[Part]:
-    """With the patient's planned sessions that are paid for, as far as their rules allow."""
+    """With the patient's planned sessions that a contract covers, as far as their rules allow."""
     held = Hold.objects.filter(session=OuterRef("pk"), ended_at=None, expires_at__gt=Now())
     planned = SessionTicket.objects.filter(
         ~Exists(held),
+        courses.AGREED,
         status=SessionTicket.Status.PLANNED,
         request__patient=patient,
-        request__is_prepaid=True,
         request__closed_at=None,
         request__service__in=[part.service_id for part in parts],
     )

@@ -61,6 +61,12 @@ class BookingRequest(models.Model):
     is_prepaid = models.BooleanField(
         _("prepaid"), default=False, db_default=False, help_text=_("Its bookings are not paid one by one.")
     )
+    price_cents = models.PositiveIntegerField(
+        _("agreed price of a session (cents)"),
+        null=True,
+        blank=True,
+        help_text=_("Of those not prepaid. Empty: the price of the service."),
+    )
     urgency = models.PositiveSmallIntegerField(
         _("urgency"), choices=Urgency, default=Urgency.ROUTINE, db_default=Urgency.ROUTINE
     )
@@ -99,6 +105,13 @@ class BookingRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} × {self.service}"
+
+    @property
+    def session_price_cents(self) -> int:
+        """What the booking of a session costs."""
+        if self.is_prepaid:
+            return 0
+        return self.service.price_cents if self.price_cents is None else self.price_cents
 
     @property
     def is_returnable(self) -> bool:

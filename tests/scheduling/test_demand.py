@@ -286,3 +286,11 @@ def test_patterns_can_be_changed_until_it_is_closed(lim, service, patient, recep
     with pytest.raises(demand.RequestClosed):
         demand.change_patterns(patterns=[], **arguments)
     assert [p.weekdays for p in request.patterns.all()] == [[2]]
+
+
+def test_session_costs_what_was_agreed_for_it(patient, service):
+    agreed = factories.BookingRequestFactory(service=service, price_cents=100)
+    prepaid = factories.BookingRequestFactory(service=service, price_cents=100, is_prepaid=True)
+    usual = factories.BookingRequestFactory(service=service)
+    prices = [request.session_price_cents for request in (agreed, prepaid, usual)]
+    assert prices == [100, 0, service.price_cents]
