@@ -17,6 +17,7 @@ urlpatterns = [
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("i18n/", include("django.conf.urls.i18n")),
+    path("", include("patients.urls")),
     path("", include("scheduling.urls")),
     path("", include("billing.urls")),
 ]

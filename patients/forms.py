@@ -3,9 +3,12 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from clinic_booking.messages.channels import is_on
+from clinic_booking.messages.kinds import Channel
 from patients.phones import e164
 
 
@@ -62,3 +65,29 @@ class KnownContactForm(ContactForm):
         for field in self.fields.values():
             field.help_text = ""
             field.widget.attrs["autocomplete"] = "off"
+
+
+class MessagesForm(forms.Form):
+    """How the patient wants to be reminded. Channels that are off are not offered."""
+
+    language = forms.ChoiceField(label=_("Language of the messages"), choices=settings.MESSAGE_LANGUAGES)
+    email = forms.BooleanField(label=_("Reminders by e-mail"), required=False)
+    sms = forms.BooleanField(label=_("Reminders by SMS"), required=False)
+    whatsapp = forms.BooleanField(label=_("Reminders by WhatsApp"), required=False)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for channel in Channel:
+            if not is_on(channel):
+                del self.fields[channel]
+
+    @property
+    def reminders(self) -> list[forms.BoundField]:
+        return [self[channel] for channel in Channel if channel in self.fields]
+
+    def wanted(self) -> dict[str, bool]:
+        return {
+            f"reminders_{channel}": self.cleaned_data[channel]
+            for channel in Channel
+            if channel in self.fields
+        }

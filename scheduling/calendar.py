@@ -54,6 +54,7 @@ CROSS JOIN LATERAL (
         'arrived', (extract(epoch FROM b.arrived_at) * 1000)::bigint,
         'called', (extract(epoch FROM b.called_at) * 1000)::bigint,
         'started', (extract(epoch FROM b.started_at) * 1000)::bigint,
+        'confirmed', coalesce(b.confirmed_version = b.version, false),
         'overbooked', o.id IS NOT NULL) ORDER BY b.starts_at, b.id) AS bookings
     FROM scheduling_booking b JOIN patients_patient a ON a.id = b.patient_id
     JOIN scheduling_service v ON v.id = b.service_id

@@ -5,7 +5,14 @@ import logging
 from procrastinate.contrib.django import app
 
 from clinic_booking.jobs import RETRY
-from scheduling import notifications, stranded, waitlist, waitlist_mail, waitlist_news  # noqa: F401  (subscribers)
+from scheduling import (  # noqa: F401  (subscribers)
+    notifications,
+    reminders,
+    stranded,
+    waitlist,
+    waitlist_mail,
+    waitlist_news,
+)
 from scheduling.booking import expire_holds
 from scheduling.inventory import generate
 from scheduling.matching import job  # noqa: F401  (registers its task)
@@ -34,3 +41,9 @@ def generate_slots(timestamp: int) -> None:
 @app.task(name="sweep_waitlist", queue="ops", queueing_lock="sweep_waitlist")
 def sweep_waitlist(timestamp: int) -> None:
     waitlist.sweep()
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="send_reminders", queue="ops", queueing_lock="send_reminders")
+def send_reminders(timestamp: int) -> None:
+    reminders.send_due()

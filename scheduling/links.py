@@ -1,5 +1,7 @@
 """Links for people without a login: whoever has one from an e-mail may see the visit, the offer, the place in line."""
 
+import datetime as dt
+
 from django.conf import settings
 from django.core import signing
 from django.urls import reverse
@@ -7,6 +9,8 @@ from django.urls import reverse
 from scheduling.models import Booking, WaitlistEntry, WaitlistOffer
 
 SALT = "visit-link"
+ANSWER_SALT = "visit-answer"
+ANSWER_LASTS = dt.timedelta(days=35)  # the earliest reminder comes 30 days before
 
 
 def booking_url(booking: Booking) -> str:
@@ -19,6 +23,21 @@ def new_time_url(booking: Booking) -> str:
     """Where the patient accepts the time to which the clinic moved the visit, or chooses another one."""
     path = reverse("new_time", args=[booking.reference])
     return f"{settings.SITE_URL}{path}?key={_key(booking)}"
+
+
+def answer_url(booking: Booking) -> str:
+    """Where the patient confirms the visit, cancels or moves it; runs out, since it comes by SMS too."""
+    path = reverse("answer", args=[booking.reference])
+    signed = signing.TimestampSigner(salt=ANSWER_SALT).sign(booking.reference)
+    return f"{settings.SITE_URL}{path}?key={signed.removeprefix(f'{booking.reference}:')}"
+
+
+def opens_answer(key: str, reference: str) -> bool:
+    try:
+        signer = signing.TimestampSigner(salt=ANSWER_SALT)
+        return signer.unsign(f"{reference}:{key}", max_age=ANSWER_LASTS) == reference
+    except signing.BadSignature:
+        return False
 
 
 def _key(booking: Booking) -> str:

@@ -3,6 +3,7 @@
 They say where and when and nothing about why: a specialty, a room or a doctor's name may reveal a condition.
 """
 
+import datetime as dt
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,8 +19,10 @@ from patients.models import Patient
 from scheduling import desk_news, ics
 from scheduling.booking import bookings_of
 from scheduling.links import booking_url, new_time_url
+from scheduling.locks import database_now
 from scheduling.message_kinds import as_moment, cancel_reason, list_facts, visit_facts
 from scheduling.models import Booking, ChangeProposal, Clinic, Hold
+from scheduling.quiet import quiet_until
 
 KINDS = {
     "appointment.booked": "booked",
@@ -39,7 +42,8 @@ def tell(
     **more: Any,
 ) -> None:
     """By the channels that the patient allows, and by the clinic's clock. Safe to repeat. Raises NotYet."""
-    messages.send(event=event, kind=kind, to=to, facts=facts, **more)
+    night = quiet_until(clinic, database_now()) if clinic else None
+    messages.send(event=event, kind=kind, to=to, facts=facts, quiet_until=night, **more)
 
 
 @subscribe(*KINDS)
@@ -67,7 +71,13 @@ def mail_about_visit(event: Event) -> None:
         clinic=booking.clinic,
         facts=partial(FACTS[kind], booking),
         extras=_with_calendar(booking),
+        is_urgent=_cannot_wait(booking),
     )
+
+
+def _cannot_wait(booking: Booking) -> bool:
+    """News of a visit of today or tomorrow morning: who hears of it in the morning may be on the way."""
+    return booking.starts_at < database_now() + dt.timedelta(hours=12)
 
 
 def _booked(booking: Booking) -> dict[str, Any]:
@@ -169,6 +179,7 @@ def mail_new_time(event: Event, booking: Booking, proposal: ChangeProposal) -> N
         clinic=booking.clinic,
         facts=partial(_new_time, booking, proposal),
         extras=_with_calendar(booking),
+        is_urgent=_cannot_wait(booking),
     )
 
 
@@ -190,6 +201,7 @@ def mail_to_choose(event: Event) -> None:
         to=booking.patient,
         clinic=booking.clinic,
         facts=partial(_to_choose, booking),
+        is_urgent=_cannot_wait(booking),
     )
 
 

@@ -34,6 +34,13 @@ declare(
     BOOKING | {"was": str, "by": int},
     note="`was`: arrived, called, started, fulfilled or noshow",
 )
+declare("appointment.confirmed_by_patient", "booking", BOOKING | {"by": int | None})
+declare(
+    "reminder.due",
+    "visit",
+    {"visit": int, "booking": int, "rule": int},
+    note="`booking`: the first of the visit; all that the message is about have a Reminder row of this event",
+)
 
 declare("hold.expired", "hold", {"hold": str})
 

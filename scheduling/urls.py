@@ -3,6 +3,7 @@ from django.views.generic import TemplateView
 
 from patients.privacy import NOTICE_VERSION
 from scheduling import (
+    answers,
     courses,
     desk,
     doctor,
@@ -35,6 +36,7 @@ urlpatterns = [
     path("bookings/<slug:reference>/visit/", whole_visits.move, name="visit_move"),
     path("plan/", wizard.plan, name="plan"),
     path("plan/holds/", wizard.hold_plan, name="plan_holds"),
+    path("bookings/<slug:reference>/answer/", answers.answer, name="answer"),
     path("bookings/<slug:reference>/new-time/", visits.new_time, name="new_time"),
     path("me/", visits.me, name="me"),
     path("", include("scheduling.waitlist_urls")),

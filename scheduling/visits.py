@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from clinic_booking.models import User
+from patients.models import Patient
 from scheduling import booking, changes, courses, ics, links, stops
 from scheduling.desk import clinics_of
 from scheduling.errors import SlotTaken
@@ -186,6 +187,7 @@ def me(request: HttpRequest) -> HttpResponse:
         "courses": courses.courses(courses.own_requests(user)),
         "upcoming": mine.live().filter(ends_at__gte=now).order_by("starts_at"),
         "waiting": waiting_of(user_of(request)),
+        "has_messages": Patient.objects.filter(user=user).exists(),
         "past": mine.exclude(pk__in=mine.live().filter(ends_at__gte=now)).order_by("-starts_at")[:PAST_SHOWN],
     }
     return render(request, "scheduling/me.html", context)

@@ -87,6 +87,7 @@ class ClinicFactory(DjangoModelFactory):
     legal_entity = factory.SubFactory(LegalEntityFactory)
     address = "1 Example Street, Singapore 000001"
     phone = "+6560000000"
+    quiet_from = quiet_until = dt.time(0)  # never: tests run at any hour
 
 
 class StationFactory(DjangoModelFactory):

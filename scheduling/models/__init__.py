@@ -29,6 +29,7 @@ from scheduling.models.places import (
     Station,
     WalkingTime,
 )
+from scheduling.models.reminders import Reminder, ReminderRule
 from scheduling.models.supply import ScheduleException, ScheduleTemplate, Slot, TemplateBreak
 
 __all__ = [
@@ -46,6 +47,8 @@ __all__ = [
     "Membership",
     "PatternFields",
     "Practitioner",
+    "Reminder",
+    "ReminderRule",
     "ScheduleException",
     "ScheduleTemplate",
     "Service",

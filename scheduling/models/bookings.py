@@ -257,6 +257,8 @@ class Booking(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, verbose_name=_("cancelled by")
     )
     cancel_reason = models.CharField(_("cancel reason"), max_length=20, blank=True, db_default="")
+    confirmed_at = models.DateTimeField(_("confirmed by the patient at"), null=True, blank=True)
+    confirmed_version = models.PositiveIntegerField(_("version that was confirmed"), null=True, blank=True)
     arrived_at = models.DateTimeField(_("arrived at"), null=True, blank=True)
     called_at = models.DateTimeField(_("called at"), null=True, blank=True)
     started_at = models.DateTimeField(_("started at"), null=True, blank=True)
@@ -293,6 +295,11 @@ class Booking(models.Model):
                 name="booking_cancelled_has_time",
             ),
             models.CheckConstraint(
+                condition=Q(confirmed_at__isnull=True, confirmed_version__isnull=True)
+                | Q(confirmed_at__isnull=False, confirmed_version__isnull=False),
+                name="booking_confirmed_has_version",
+            ),
+            models.CheckConstraint(
                 condition=~Q(status="booked")
                 | Q(arrived_at__isnull=True, called_at__isnull=True, started_at__isnull=True),
                 name="booking_booked_is_not_here",
@@ -311,6 +318,11 @@ class Booking(models.Model):
 
     def __str__(self) -> str:
         return self.reference
+
+    @property
+    def is_confirmed(self) -> bool:
+        """The patient has said that they come, at this time: a move makes another version."""
+        return self.confirmed_version == self.version
 
     @property
     def change_until(self) -> dt.datetime:

@@ -125,6 +125,13 @@ class Clinic(PolicyFields):
     )
     opens_at = models.TimeField(_("opens at"), default=dt.time(8))
     closes_at = models.TimeField(_("closes at"), default=dt.time(18))
+    quiet_from = models.TimeField(
+        _("quiet from"),
+        default=dt.time(21),
+        db_default=dt.time(21),
+        help_text=_("Until then and from then on nobody is reminded. The same time twice: at any hour."),
+    )
+    quiet_until = models.TimeField(_("quiet until"), default=dt.time(8), db_default=dt.time(8))
     walking_minutes = models.PositiveSmallIntegerField(
         _("walk between stations (minutes)"),
         default=2,

@@ -14,7 +14,7 @@ function icon(status) {
 }
 
 export function box({ start, end, extendedProps }) {
-  const { status, first, second, reference, isFresh, isDimmed, isOverbooked } = extendedProps;
+  const { status, first, second, reference, isFresh, isDimmed, isOverbooked, isConfirmed } = extendedProps;
   const node = document.createElement("div");
   node.className = "visit-box";
   node.classList.toggle("fresh", Boolean(isFresh));
@@ -25,7 +25,7 @@ export function box({ start, end, extendedProps }) {
   if (reference) node.dataset.booking = reference;
   const name = document.createElement("b");
   name.append(first);
-  const marks = [isOverbooked && icon("overbooked"), status !== "booked" && icon(status)].filter(Boolean);
+  const marks = [isOverbooked && icon("overbooked"), isConfirmed && icon("confirmed"), status !== "booked" && icon(status)].filter(Boolean);
   if (marks.length) name.prepend(...marks);
   node.append(name, text("span", second));
   return node;

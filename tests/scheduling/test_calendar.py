@@ -99,6 +99,7 @@ def test_bookings_are_named_at_their_place(slots, service, patient, clinic):
             "arrived": None,
             "called": None,
             "started": None,
+            "confirmed": False,
             "overbooked": False,
         }
     ]
