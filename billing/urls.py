@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from billing import contract_views, desk_views, link_views, views, webhooks
+from billing import contract_views, desk_views, document_views, link_views, views, webhooks
 
 contracts = [
     path("", contract_views.index, name="contracts"),
@@ -32,6 +32,11 @@ urlpatterns = [
         name="desk_counter_return",
     ),
     path("desk/<slug:clinic>/bookings/<slug:reference>/pay-link/", desk_views.send, name="desk_pay_link"),
+    path("me/bills/", document_views.mine, name="my_bills"),
+    path("bills/<int:pk>/", document_views.bill, name="bill"),
+    path("bills/<int:pk>.pdf", document_views.bill, {"as_pdf": True}, name="bill_pdf"),
+    path("credit-notes/<int:pk>/", document_views.credit_note, name="credit_note"),
+    path("credit-notes/<int:pk>.pdf", document_views.credit_note, {"as_pdf": True}, name="credit_note_pdf"),
     path("stripe/webhook/", webhooks.receive, name="stripe_webhook"),
     path("desk/<slug:clinic>/contracts/", include(contracts)),
 ]
