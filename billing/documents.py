@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from billing import gst
 from billing.models import Account, Bill, CreditNote, LedgerEntry, LedgerPosting
-from clinic_booking.templatetags.page import local_date, money
+from clinic_booking.templatetags.page import local_date, money, signed_money
 
 # Up to here, with GST, a simplified tax invoice will do.
 SIMPLIFIED_CENTS = 100_000
@@ -34,7 +34,7 @@ class Amount(NamedTuple):
 
     @property
     def text(self) -> str:
-        return money(self.cents) if self.cents >= 0 else f"\u2212{money(-self.cents)}"
+        return signed_money(self.cents)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ declare("bill.credited", "bill", {**CREDITED, "by": int | None})
 TAKEN = {"booking": int, "bill": int, "amount_cents": int, "method": str, "by": int}
 declare("counter.paid", "bill", TAKEN)
 declare("counter.returned", "bill", TAKEN)
+CLOSED = {"close": int, "date": str, "cashier": int, "number": int, "difference_cents": int, "by": int}
+declare("cash.closed", "close", CLOSED, note="`number`: from 2 on a correction")
 declare("paylink.sent", "booking", {"booking": int, "by": int})
 
 PAYMENT = {"payment": str, "booking": int | None, "amount_cents": int}

@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from billing import contract_views, desk_views, document_views, link_views, views, webhooks
+from billing import closing_views, contract_views, desk_views, document_views, link_views, views, webhooks
 
 contracts = [
     path("", contract_views.index, name="contracts"),
@@ -16,6 +16,11 @@ contracts = [
     path("<slug:reference>/confirmation/", contract_views.confirmation, name="contract_confirmation"),
     path("<slug:reference>/planning/", contract_views.planning, name="contract_planning"),
     path("<slug:reference>/cancellation/", contract_views.cancellation, name="contract_cancellation"),
+]
+
+money = [
+    path("", closing_views.day, name="desk_money"),
+    path("closes/", closing_views.close, name="desk_close"),
 ]
 
 urlpatterns = [
@@ -39,4 +44,5 @@ urlpatterns = [
     path("credit-notes/<int:pk>.pdf", document_views.credit_note, {"as_pdf": True}, name="credit_note_pdf"),
     path("stripe/webhook/", webhooks.receive, name="stripe_webhook"),
     path("desk/<slug:clinic>/contracts/", include(contracts)),
+    path("desk/<slug:clinic>/money/", include(money)),
 ]

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
 
-from billing.models import CreditNote, GstRate, LedgerEntry, LedgerPosting
+from billing.models import CashClose, CashCount, CreditNote, GstRate, LedgerEntry, LedgerPosting
 from clinic_booking.admin import ReadOnlyAdmin
 from clinic_booking.templatetags.page import money
 
@@ -45,3 +45,19 @@ class PostingAdmin(ReadOnlyAdmin):
     ordering = ["-pk"]
     show_full_result_count = False
     inlines = [EntryInline]
+
+
+class CountInline(TabularInline):
+    model = CashCount
+    extra = 0
+    can_delete = False
+    readonly_fields = fields = ["method", "expected_cents", "counted_cents"]
+
+
+@admin.register(CashClose)
+class CloseAdmin(ReadOnlyAdmin):
+    list_display = ["clinic", "date", "cashier", "number", "closed_by", "closed_at", "note"]
+    list_filter = ["clinic"]
+    list_select_related = ["clinic", "cashier", "closed_by"]
+    date_hierarchy = "date"
+    inlines = [CountInline]

@@ -1,4 +1,5 @@
 from billing.models.bills import Bill, BillLine, BillSeries, CreditNote, GstRate
+from billing.models.closes import CashClose, CashCount
 from billing.models.contracts import (
     Contract,
     ContractInstalment,
@@ -14,6 +15,8 @@ __all__ = [
     "Bill",
     "BillLine",
     "BillSeries",
+    "CashClose",
+    "CashCount",
     "Contract",
     "ContractInstalment",
     "ContractLine",

@@ -158,6 +158,10 @@ class Bill(models.Model):
         return f"{self.entity_uen}-{self.number:06d}"
 
     @property
+    def status_text(self) -> str:
+        return str(self.Status(self.status).label)
+
+    @property
     def gst_percent(self) -> str:
         return f"{self.gst_basis_points / 100:g}"
 

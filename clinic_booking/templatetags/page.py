@@ -45,6 +45,12 @@ def money(cents: int) -> str:
 
 
 @register.filter
+def signed_money(cents: int) -> str:
+    """-4000 -> "−S$ 40.00"."""
+    return money(cents) if cents >= 0 else f"\u2212{money(-cents)}"
+
+
+@register.filter
 def percent(part: float | None) -> str:
     """0.413 -> "41 %", which does not wrap; a dash where nothing is known."""
     return "–" if part is None else f"{part * 100:.0f}\u00a0%"
