@@ -7,7 +7,7 @@ from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 from procrastinate.worker import Worker
 
-from clinic_booking import events, parked
+from clinic_booking import counts, events, parked
 from clinic_booking.models import Event
 
 # 2, 4, 8 … seconds: an hour of trouble is ridden out, then a delivery is parked and any other job shows as failed.
@@ -56,3 +56,9 @@ async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:
     """A worker that was killed leaves its job at "doing": put it back in the queue."""
     for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
         await app.job_manager.retry_job(job)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="carry_counts_forward", queue="ops", queueing_lock="carry_counts_forward")
+def carry_counts_forward(timestamp: int) -> None:
+    counts.carry_forward()

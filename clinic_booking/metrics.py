@@ -1,4 +1,4 @@
-"""/metrics for Prometheus. What was booked and paid is counted in the database when it is asked for, so it is true
+"""/metrics for Prometheus. What was booked and paid is counted in the database (`counts.py`), so it is true
 across processes and restarts; latencies are counted in each process.
 
 The kernel knows no clinics: apps `register` what they can count.
@@ -20,7 +20,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from clinic_booking.models import Event, Notification
+from clinic_booking import counts, parked
+from clinic_booking.models import Notification
 
 Collect = Callable[[], Iterable[Metric]]
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -42,12 +43,11 @@ def register(collect: Collect) -> Collect:
 
 def count_events(names: dict[str, str], clinics: dict[int, str]) -> Iterable[Metric]:
     """One counter for each topic in `names` (name of the counter by topic), labelled by clinic (slug by id)."""
-    rows = Event.objects.filter(topic__in=names, clinic_id__in=clinics).values_list("topic", "clinic_id")
-    counted = {(topic, clinic): n for topic, clinic, n in rows.annotate(Count("pk")).order_by()}
+    counted = counts.totals()
     for topic, name in names.items():
         metric = CounterMetricFamily(name, f"Events {topic}", labels=["clinic"])
         for pk, slug in clinics.items():
-            metric.add_metric([slug], counted.get((topic, pk), 0))
+            metric.add_metric([slug], counted[topic, pk])
         yield metric
 
 
@@ -62,11 +62,53 @@ def notifications() -> Iterable[Metric]:
 
 @register
 def jobs() -> Iterable[Metric]:
-    rows = ProcrastinateJob.objects.values_list("queue_name", "status").annotate(Count("pk")).order_by()
-    metric = GaugeMetricFamily("jobs", "Jobs by queue and status", labels=["queue", "status"])
-    for queue, status, n in rows:
-        metric.add_metric([queue, status], n)
+    """Done jobs are deleted, so these are those that wait, run or failed."""
+    rows = ProcrastinateJob.objects.values_list("task_name", "queue_name", "status").annotate(Count("pk"))
+    metric = GaugeMetricFamily("jobs", "Jobs by task, queue and status", labels=["task", "queue", "status"])
+    for task, queue, status, n in rows.order_by():
+        metric.add_metric([task, queue, status], n)
     yield metric
+
+
+@register
+def deliveries() -> Iterable[Metric]:
+    waiting = GaugeMetricFamily("deliveries_parked", "Deliveries tried to the end", labels=["subscriber"])
+    for name, n in parked.by_subscriber().items():
+        waiting.add_metric([name], n)
+    return [waiting, *_ages()]
+
+
+# Seconds, 0 where nothing waits. The oldest by the ids: looking at the jobs' own times would read all of them.
+AGES = """
+SELECT coalesce(extract(epoch FROM clock_timestamp() - (
+        SELECT e.created_at FROM procrastinate_jobs j JOIN clinic_booking_event e ON e.id = (j.args->>'event_id')::bigint
+        WHERE j.task_name = 'deliver' AND j.queue_name = 'events' AND j.status = 'todo'
+            AND j.attempts = 0 ORDER BY j.id LIMIT 1)), 0)::float,
+    coalesce(extract(epoch FROM clock_timestamp() - (SELECT max(last_heartbeat) FROM procrastinate_workers)),
+        'infinity')::float
+"""
+LAGS = """
+SELECT r.name, coalesce(extract(epoch FROM clock_timestamp() - (
+    SELECT e.created_at FROM clinic_booking_event e WHERE (e.xact, e.id) > (r.xact, r.event_id)
+    ORDER BY e.xact, e.id LIMIT 1)), 0)::float
+FROM clinic_booking_reader r ORDER BY r.name
+"""
+
+
+def _ages() -> Iterable[Metric]:
+    with connection.cursor() as cursor:
+        cursor.execute(AGES)
+        backlog, heartbeat = cursor.fetchone()
+        cursor.execute(LAGS)
+        lags = cursor.fetchall()
+    yield GaugeMetricFamily("events_backlog_seconds", "Age of the oldest undelivered event", value=backlog)
+    yield GaugeMetricFamily("worker_heartbeat_seconds", "Since a worker was last seen", value=heartbeat)
+    readers = GaugeMetricFamily(
+        "events_reader_lag_seconds", "Age of the oldest unread event", labels=["reader"]
+    )
+    for name, seconds in lags:
+        readers.add_metric([name], seconds)
+    yield readers
 
 
 class _Registered:

@@ -44,12 +44,12 @@ class Restored(Exception):
 # Who writes in another database of the cluster, or is the autovacuum, writes no event of ours.
 HORIZON = """
 WITH taken AS (SELECT pg_current_snapshot() AS now)
-SELECT coalesce(
+SELECT least(pg_current_xact_id_if_assigned()::text::bigint, coalesce(
         (SELECT min(x::text::bigint) FROM pg_snapshot_xip(taken.now) AS x
          WHERE x::xid NOT IN (
             SELECT backend_xid FROM pg_stat_activity WHERE backend_xid IS NOT NULL
             AND (datname IS DISTINCT FROM current_database() OR backend_type = 'autovacuum worker'))),
-        pg_snapshot_xmax(taken.now)::text::bigint),
+        pg_snapshot_xmax(taken.now)::text::bigint)),
     (SELECT max(xact) FROM clinic_booking_event) >= greatest(
         pg_snapshot_xmax(taken.now)::text::bigint, pg_current_xact_id_if_assigned()::text::bigint + 1)
 FROM taken
