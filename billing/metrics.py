@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from django.db.models import Count
+from django.db.models.functions import Now
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from billing.models import Payment
-from clinic_booking.metrics import count_events, register
+from clinic_booking.metrics import A_DAY, count_events, register
 from scheduling.metrics import slugs
 
 COUNTERS = {
@@ -24,8 +25,13 @@ def events() -> Iterable[Metric]:
 
 @register
 def states() -> Iterable[Metric]:
-    rows = Payment.objects.values_list("status").annotate(Count("pk")).order_by()
-    states = GaugeMetricFamily("payments", "Payments by status", labels=["status"])
+    recent = Payment.objects.filter(created_at__gte=Now() - A_DAY) | Payment.objects.exclude(
+        status__in=Payment.SETTLED
+    )
+    rows = recent.values_list("status").annotate(Count("pk")).order_by()
+    states = GaugeMetricFamily(
+        "payments", "Payments that are open, and those of the last day by status", labels=["status"]
+    )
     for status, n in rows:
         states.add_metric([status], n)
     problems = GaugeMetricFamily("payments_with_problem", "Payments that a person must look at")

@@ -166,6 +166,10 @@ class Notification(models.Model):
                 fields=["created_at"], condition=models.Q(status="failed"), name="notification_failed"
             ),
             models.Index(
+                fields=["created_at"], condition=models.Q(status="queued"), name="notification_queued"
+            ),
+            BrinIndex(fields=["created_at"], name="notification_created", pages_per_range=32),
+            models.Index(
                 fields=["provider_ref"],
                 condition=~models.Q(provider_ref=""),
                 name="notification_provider_ref",

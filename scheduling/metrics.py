@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from django.db.models import Count
+from django.db.models.functions import Now
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from clinic_booking.metrics import count_events, register
+from clinic_booking.metrics import A_DAY, count_events, register
 from scheduling.models import Clinic, Hold
 
 COUNTERS = {
@@ -36,8 +37,13 @@ def events() -> Iterable[Metric]:
 
 @register
 def holds() -> Iterable[Metric]:
-    rows = Hold.objects.values_list("clinic__slug", "end_reason").annotate(Count("pk")).order_by()
-    metric = GaugeMetricFamily("holds", "Holds kept, by how they ended", labels=["clinic", "state"])
+    recent = Hold.objects.filter(created_at__gte=Now() - A_DAY) | Hold.objects.filter(ended_at=None)
+    rows = recent.values_list("clinic__slug", "end_reason").annotate(Count("pk")).order_by()
+    metric = GaugeMetricFamily(
+        "holds",
+        "Holds that are open, and those of the last day by how they ended",
+        labels=["clinic", "state"],
+    )
     for slug, reason, n in rows:
         metric.add_metric([slug, reason or "open"], n)
     yield metric

@@ -1,17 +1,20 @@
+import datetime as dt
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import resolve
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from clinic_booking import metrics, middleware
-from clinic_booking.models import Event, Notification
+from clinic_booking import counts, jobs, metrics, middleware
+from clinic_booking.models import Event, EventCount, Notification, Parked, Reader
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +35,11 @@ def scrape(client, **headers):
 def publish(topic, clinic, times=1):
     for _ in range(times):
         Event.objects.create(topic=topic, subject="test:1", clinic_id=clinic.pk)
+
+
+def connect():
+    """A connection of its own; committed at the end."""
+    return connection.Database.connect(**connection.get_connection_params())
 
 
 def test_business_counters_are_true_at_any_process(client, clinic):
@@ -56,7 +64,7 @@ def test_holds_messages_and_jobs_are_counted(client, clinic, slots, service):
     found = scrape(client)
 
     assert found("holds", clinic=clinic.slug, state="open") == 1
-    assert found("notifications", kind="booked", status="queued") == 1
+    assert found("notifications", kind="booked", channel="email", status="queued") == 1
     assert found("live_unpublished_total") >= 0
 
 
@@ -133,3 +141,72 @@ def test_our_middleware_costs_little():
 
     connection.ensure_connection()
     assert min(seconds(wrapped) for _ in range(50)) < 60e-6  # measured: 8
+
+
+# -- Counting each event once --------------------------------------------------------------------
+
+
+def test_what_was_carried_forward_is_not_counted_again(clinic, transactional_db):
+    publish("appointment.booked", clinic, 3)
+    counts.carry_forward()
+    publish("appointment.booked", clinic, 2)
+    publish("payment.failed", clinic)
+    for _ in range(2):
+        assert counts.totals()["appointment.booked", clinic.pk] == 5
+        assert counts.totals()["payment.failed", clinic.pk] == 1
+        counts.carry_forward()
+    assert EventCount.objects.get(topic="appointment.booked").n == 5
+
+
+def test_event_that_is_committed_late_is_counted(clinic, transactional_db):
+    with connect() as late:
+        late.execute(
+            "INSERT INTO clinic_booking_event (topic, version, subject, clinic_id, data)"
+            " VALUES ('appointment.booked', 1, 'test:1', %s, '{}')",
+            [clinic.pk],
+        )
+        publish("appointment.booked", clinic)
+        counts.carry_forward()
+        assert counts.totals()["appointment.booked", clinic.pk] == 1
+    assert counts.totals()["appointment.booked", clinic.pk] == 2
+    counts.carry_forward()
+    assert counts.totals()["appointment.booked", clinic.pk] == 2
+
+
+def test_two_at_once_count_once(clinic, transactional_db):
+    """The second waits for the first and finds the place moved."""
+    publish("appointment.booked", clinic, 4)
+    Reader.objects.create(name=counts.READER)
+    both = threading.Barrier(2, timeout=20)
+
+    def carry():
+        try:
+            both.wait()
+            counts.carry_forward()
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=carry) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert counts.totals()["appointment.booked", clinic.pk] == 4
+    assert EventCount.objects.get().n == 4
+
+
+def test_waiting_work_has_an_age(client, clinic):
+    event = Event.objects.create(
+        topic="test", subject="test:1", created_at=timezone.now() - dt.timedelta(0, 90)
+    )
+    Reader.objects.create(name="kafka")
+    Parked.objects.create(event=event, subscriber="tests.ill", tries=12, error="KeyError")
+    jobs.deliver.defer(event_id=event.pk, subscriber="tests.ill")
+
+    found = scrape(client)
+
+    assert found("deliveries_parked", subscriber="tests.ill") == 1
+    assert 90 <= found("events_backlog_seconds") < 900
+    assert 90 <= found("events_reader_lag_seconds", reader="kafka") < 900
+    assert found("worker_heartbeat_seconds") == float("inf")
+    assert found("jobs", task="deliver", queue="events", status="todo") == 1

@@ -105,6 +105,7 @@ class Payment(models.Model):
                 name="payment_open",
             ),
             models.Index(fields=["created_at"], name="payment_created"),
+            models.Index(fields=["updated_at"], condition=~Q(problem=""), name="payment_problem"),
         ]
         constraints = [
             models.CheckConstraint(

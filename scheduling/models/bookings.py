@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Now
@@ -106,6 +107,7 @@ class Hold(models.Model):
         verbose_name_plural = _("holds")
         indexes = [
             models.Index(fields=["expires_at"], condition=Q(ended_at__isnull=True), name="hold_running_out"),
+            BrinIndex(fields=["created_at"], name="hold_created", pages_per_range=32),
             models.Index(fields=["lead"], condition=Q(lead__isnull=False), name="hold_lead"),
             models.Index(fields=["session"], condition=Q(session__isnull=False), name="hold_session"),
         ]
