@@ -28,12 +28,12 @@ def states() -> Iterable[Metric]:
     recent = Payment.objects.filter(created_at__gte=Now() - A_DAY) | Payment.objects.exclude(
         status__in=Payment.SETTLED
     )
-    rows = recent.values_list("status").annotate(Count("pk")).order_by()
+    counted = dict(recent.values_list("status").annotate(Count("pk")).order_by())
     states = GaugeMetricFamily(
         "payments", "Payments that are open, and those of the last day by status", labels=["status"]
     )
-    for status, n in rows:
-        states.add_metric([status], n)
+    for status in Payment.Status.values:
+        states.add_metric([status], counted.get(status, 0))
     problems = GaugeMetricFamily("payments_with_problem", "Payments that a person must look at")
     problems.add_metric([], Payment.objects.exclude(problem="").count())
     return [states, problems]

@@ -29,7 +29,12 @@ def scrape(client, **headers):
         for family in text_string_to_metric_families(response.text)
         for sample in family.samples
     }
-    return lambda name, **labels: values.get((name, frozenset(labels.items())))
+
+    def found(name, **labels):
+        return values.get((name, frozenset(labels.items())))
+
+    found.names = {name for name, _labels in values}
+    return found
 
 
 def publish(topic, clinic, times=1):

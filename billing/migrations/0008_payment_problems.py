@@ -4,16 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
-    dependencies = [
-        ('billing', '0007_gst_rates'),
-        ('patients', '0004_language_and_purposes'),
-        ('scheduling', '0008_recent_holds'),
-    ]
+    dependencies = [("billing", "0007_gst_rates")]
 
     operations = [
         migrations.AddIndex(
-            model_name='payment',
-            index=models.Index(condition=models.Q(('problem', ''), _negated=True), fields=['updated_at'], name='payment_problem'),
+            model_name="payment",
+            index=models.Index(
+                condition=models.Q(("problem", ""), _negated=True),
+                fields=["updated_at"],
+                name="payment_problem",
+            ),
         ),
     ]

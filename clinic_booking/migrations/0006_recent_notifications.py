@@ -5,18 +5,21 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('clinic_booking', '0005_messages'),
+        ("clinic_booking", "0005_messages"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='notification',
-            index=models.Index(condition=models.Q(('status', 'queued')), fields=['created_at'], name='notification_queued'),
+            model_name="notification",
+            index=models.Index(
+                condition=models.Q(("status", "queued")), fields=["created_at"], name="notification_queued"
+            ),
         ),
         migrations.AddIndex(
-            model_name='notification',
-            index=django.contrib.postgres.indexes.BrinIndex(fields=['created_at'], name='notification_created', pages_per_range=32),
+            model_name="notification",
+            index=django.contrib.postgres.indexes.BrinIndex(
+                fields=["created_at"], name="notification_created", pages_per_range=32
+            ),
         ),
     ]
