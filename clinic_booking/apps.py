@@ -6,4 +6,4 @@ class ClinicBookingConfig(AppConfig):
     verbose_name = "Kernel"
 
     def ready(self) -> None:
-        from clinic_booking import jobs  # noqa: F401  (registers the tasks)
+        from clinic_booking import checks, jobs  # noqa: F401  (they register checks and tasks)

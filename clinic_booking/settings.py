@@ -250,8 +250,8 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Harbour Clinics <no-reply@ha
 BRAND = DEFAULT_FROM_EMAIL.split("<")[0].strip()
 # "off", "console", "file", or the dotted name of a provider's class (docs/messages.md).
 MESSAGE_GATEWAYS = {
-    "sms": env.str("SMS_GATEWAY", "off" if PRODUCTION else "file"),
-    "whatsapp": env.str("WHATSAPP_GATEWAY", "off" if PRODUCTION else "file"),
+    "sms": env.str("SMS_GATEWAY", "") or ("off" if PRODUCTION else "file"),
+    "whatsapp": env.str("WHATSAPP_GATEWAY", "") or ("off" if PRODUCTION else "file"),
 }
 MESSAGE_FILES = env.str("MESSAGE_FILES", str(local.LOCAL / "messages"))
 # With which providers sign their reports; several, separated by commas, while one is rolled.

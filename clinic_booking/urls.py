@@ -3,6 +3,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
 from clinic_booking import health, metrics
+from clinic_booking.messages import reports
 
 handler400 = "clinic_booking.errors.bad_request"
 handler403 = "clinic_booking.errors.permission_denied"
@@ -13,6 +14,7 @@ urlpatterns = [
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
     path("metrics", metrics.view, name="metrics"),
+    path("messages/reports/<slug:channel>/", reports.report, name="message_report"),
     path("admin/", admin.site.urls),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

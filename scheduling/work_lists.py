@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from clinic_booking.messages.kinds import Channel
 from scheduling.models import ChangeProposal, Clinic, DeskNote, WaitlistOffer
 
 LIMIT = 100
@@ -69,6 +70,7 @@ register(
 class FailedMessage(NamedTuple):
     pk: int
     kind: str
+    channel: str
     error: str
     created_at: dt.datetime
     patient: str | None
@@ -76,17 +78,25 @@ class FailedMessage(NamedTuple):
     reference: str | None
     starts_at: dt.datetime | None
 
+    @property
+    def channel_text(self) -> str:
+        return str(Channel(self.channel).label)
 
+
+# The last channel that was tried, where nothing else has reached the patient or is on its way.
 # News of the waitlist belongs to no clinic: whoever sees it first.
 FAILED = """
-SELECT n.id, n.kind, n.error, n.created_at, p.name, p.phone, b.reference, b.starts_at
+SELECT n.id, n.kind, n.channel, n.error, n.created_at, p.name, p.phone, b.reference, b.starts_at
 FROM clinic_booking_notification n JOIN clinic_booking_event e ON e.id = n.event_id
 LEFT JOIN scheduling_booking b ON b.id = (e.data ->> 'booking')::bigint
 LEFT JOIN scheduling_waitlistentry w ON w.id = (e.data ->> 'entry')::bigint
 LEFT JOIN scheduling_sessionticket t ON t.id = w.session_id
 LEFT JOIN scheduling_bookingrequest r ON r.id = coalesce((e.data ->> 'request')::bigint, t.request_id)
-LEFT JOIN patients_patient p ON p.id = coalesce(b.patient_id, r.patient_id)
-WHERE n.status = 'failed' AND (e.clinic_id = %(clinic)s OR e.clinic_id IS NULL)
+LEFT JOIN patients_patient p ON p.id = coalesce(n.patient_id, b.patient_id, r.patient_id)
+WHERE n.status = 'failed' AND (e.clinic_id = %(clinic)s OR e.clinic_id IS NULL) AND NOT EXISTS (
+    SELECT FROM clinic_booking_notification o
+    WHERE o.event_id = n.event_id AND o.kind = n.kind
+        AND (o.status IN ('queued', 'sent', 'delivered', 'by_phone') OR o.status = 'failed' AND o.id > n.id))
 ORDER BY n.created_at, n.id LIMIT %(limit)s
 """
 

@@ -11,7 +11,7 @@ from django.utils import timezone, translation
 
 from clinic_booking.events import NotYet
 from clinic_booking.messages.channels import ChannelDown, Extras, Refused, deliver
-from clinic_booking.messages.kinds import KINDS, Channel, Kind
+from clinic_booking.messages.kinds import Channel, Kind
 from clinic_booking.messages.texts import Facts, compose
 from clinic_booking.models import Event, Notification
 
@@ -50,15 +50,19 @@ class Message:
 
 def send(message: Message) -> None:
     """Safe to repeat. Raises NotYet when it is to be tried again later."""
+    notes = _notes(message)
     if not message.to.channels:
-        return _nobody_reached(message)
-    _forget_others(message)
-    for n, channel in enumerate(message.to.channels):
-        note = _note(message, channel)
-        if note.is_told or _is_over(message, note):
-            return
-        if note.status == Status.QUEUED and not _try(message, note, is_last=_is_last(message, n)):
-            return
+        return _leave(message, notes, "no_channel")
+    if any(note.is_told for note in notes.values()):
+        return _skip(notes, "not_needed")
+    if message.until is not None and timezone.now() >= message.until:
+        return _leave(message, notes, "too_late")
+    _skip({channel: notes[channel] for channel in notes.keys() - set(message.to.channels)}, "withdrawn")
+    for channel in message.to.channels:
+        note = notes.pop(channel, None) or _note(message, channel)
+        is_last = channel == message.to.channels[-1]
+        if note.status == Status.QUEUED and not _try(message, note, is_last=is_last):
+            return _skip(notes, "not_needed") if note.is_told else None
 
 
 def overtaken(event: Event) -> None:
@@ -67,18 +71,20 @@ def overtaken(event: Event) -> None:
     waiting.update(status=Status.SKIPPED, error="overtaken", next_try_at=None)
 
 
-def _note(message: Message, channel: str) -> Notification:
+def _notes(message: Message) -> dict[str, Notification]:
+    """By channel, those that were tried before."""
+    before = Notification.objects.filter(event=message.event, kind=message.kind.name)
+    return {note.channel: note for note in before}
+
+
+def _note(message: Message, channel: str, **values: object) -> Notification:
     note, _created = Notification.objects.get_or_create(
         event=message.event,
         kind=message.kind.name,
         channel=channel,
-        defaults={"patient_id": message.to.patient_id},
+        defaults={"patient_id": message.to.patient_id, **values},
     )
     return note
-
-
-def _is_last(message: Message, n: int) -> bool:
-    return n == len(message.to.channels) - 1
 
 
 def _try(message: Message, note: Notification, *, is_last: bool) -> bool:
@@ -96,6 +102,7 @@ def _try(message: Message, note: Notification, *, is_last: bool) -> bool:
         wait = waits[note.attempts - 1]
         _write(note, error=trouble.code, next_try_at=timezone.now() + dt.timedelta(seconds=wait))
         raise NotYet(wait) from trouble
+    note.status = Status.SENT
     _write(note, status=Status.SENT, sent_at=timezone.now(), provider_ref=reference, error="")
     return False
 
@@ -150,35 +157,14 @@ def _wait_for_day(message: Message, note: Notification) -> None:
         raise NotYet(left)
 
 
-def _is_over(message: Message, note: Notification) -> bool:
-    if message.until is None or timezone.now() < message.until:
-        return False
-    _write(note, status=Status.SKIPPED, error="too_late", next_try_at=None)
-    return True
+def _leave(message: Message, notes: dict[str, Notification], why: str) -> None:
+    """Not sent, on record, so that nobody wonders."""
+    if not notes:
+        _note(message, Channel.EMAIL, status=Status.SKIPPED, error=why)
+    _skip(notes, why)
 
 
-def _nobody_reached(message: Message) -> None:
-    """There is no address, or no consent to use it: on record, so that nobody wonders."""
-    Notification.objects.get_or_create(
-        event=message.event,
-        kind=message.kind.name,
-        channel=Channel.EMAIL,
-        defaults={
-            "patient_id": message.to.patient_id,
-            "status": Status.SKIPPED,
-            "error": "no_channel",
-        },
-    )
-    _forget_others(message)
-
-
-def _forget_others(message: Message) -> None:
-    """Channels that the patient does not allow any more since they were queued."""
-    queued = Notification.objects.filter(
-        event=message.event, kind=message.kind.name, status=Status.QUEUED
-    ).exclude(channel__in=message.to.channels)
-    queued.update(status=Status.SKIPPED, error="withdrawn", next_try_at=None)
-
-
-def kind(name: str) -> Kind:
-    return KINDS[name]
+def _skip(notes: dict[str, Notification], why: str) -> None:
+    if waiting := [note.pk for note in notes.values() if note.status == Status.QUEUED]:
+        queued = Notification.objects.filter(pk__in=waiting, status=Status.QUEUED)
+        queued.update(status=Status.SKIPPED, error=why, next_try_at=None)
