@@ -15,7 +15,7 @@ from tests.test_repository import ROOT
 
 OPS = ROOT / "docs" / "ops"
 # A name that is no function, no label and no keyword of an expression: followed by neither ( nor =.
-NAMES = re.compile(r"(?<![\w\"$])([a-z][a-z0-9]*_[a-z0-9_]+)(?!\w*\s*(?:\(|=|!))")
+NAMES = re.compile(r"(?<![\w\"$])([a-z][a-z0-9_]+)(?!\w*\s*(?:\(|=|!))")
 OF_PROMETHEUS = {"group_left", "histogram_quantile"}
 
 
