@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0007_gst_rates")]
+    dependencies = [("billing", "0008_daily_close")]
 
     operations = [
         migrations.AddIndex(
