@@ -105,11 +105,17 @@ def issue(series: BillSeries, *, clinic: Clinic, lines: Sequence[tuple[str, int]
 
 
 def line_text(booking: Booking) -> str:
+    """For example "Physiotherapy: session 3 of 6, prepaid"."""
     request = booking.session.request
-    if not request.is_prepaid:
+    if not (request.is_prepaid or request.contract):
         return booking.service.name
     which = {"number": booking.session.number, "quantity": request.quantity}
-    return f"{booking.service.name}: " + _("session %(number)d of %(quantity)d, prepaid") % which
+    text = (
+        _("session %(number)d of %(quantity)d, prepaid")
+        if request.is_prepaid
+        else _("session %(number)d of %(quantity)d")
+    )
+    return f"{booking.service.name}: {text % which}"
 
 
 # -- What is owed --------------------------------------------------------------------------------

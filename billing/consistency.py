@@ -2,6 +2,17 @@
 
 from scheduling.consistency import register
 
+# Cents net of GST, as `deferred.worth_of` works them out: by the place in the contract, at the rate of its first bill.
+WORTH_OF_OPEN = """SELECT coalesce(sum(s.net - s.before), 0) FROM (
+    SELECT gross - div(2 * gross * rate + 10000 + rate, 2 * (10000 + rate)) AS net,
+        (gross - price) - div(2 * (gross - price) * rate + 10000 + rate, 2 * (10000 + rate)) AS before, status
+    FROM (SELECT x.status, l.price_cents AS price,
+            sum(l.price_cents) OVER (ORDER BY l.position, x.number) AS gross,
+            (SELECT f.gst_basis_points FROM billing_bill f WHERE f.contract_id = c.id ORDER BY f.number LIMIT 1) AS rate
+        FROM billing_contractline l JOIN scheduling_sessionticket x ON x.request_id = l.request_id
+        WHERE l.contract_id = c.id) t) s
+    WHERE s.status NOT IN ('completed', 'forfeited') AND (s.status <> 'cancelled' OR c.status <> 'cancelled')"""
+
 CHECKS = {
     "a paid payment has its booking": """
         SELECT 'payment ' || p.id FROM billing_payment p LEFT JOIN scheduling_hold h
@@ -77,6 +88,35 @@ CHECKS = {
         LEFT JOIN (SELECT bill_id, sum(amount_cents) AS cents FROM billing_ledgerentry WHERE account = 'customer'
             GROUP BY 1) e ON e.bill_id = i.id
         WHERE i.received_cents - i.returned_cents <> coalesce(c.cents, 0) + coalesce(e.cents, 0)""",
+    "the parts of a contract are its price": """
+        SELECT 'contract ' || c.reference FROM billing_contract c
+        JOIN (SELECT contract_id, sum(quantity::bigint * price_cents) AS cents FROM billing_contractline GROUP BY 1) l
+            ON l.contract_id = c.id
+        JOIN (SELECT contract_id, sum(amount_cents) AS cents FROM billing_contractinstalment GROUP BY 1) i
+            ON i.contract_id = c.id
+        WHERE c.status IN ('confirmed', 'completed') AND l.cents <> i.cents""",
+    "a part of a contract has its own bill": """
+        SELECT 'contract ' || c.reference FROM billing_bill b JOIN billing_contract c ON c.id = b.contract_id
+        LEFT JOIN billing_contractinstalment i ON i.bill_id = b.id
+        WHERE (i.contract_id, i.amount_cents::bigint) IS DISTINCT FROM (b.contract_id, b.total_cents::bigint)
+            OR b.patient_id <> c.patient_id""",
+    "what is due of a contract is billed": """
+        SELECT 'contract ' || c.reference FROM billing_contractinstalment i
+        JOIN billing_contract c ON c.id = i.contract_id JOIN scheduling_clinic k ON k.id = c.clinic_id
+        WHERE i.bill_id IS NULL AND c.status IN ('confirmed', 'completed')
+            AND i.due_on < (now() AT TIME ZONE k.time_zone)::date""",
+    "what is deferred of a contract is for sessions to come": f"""
+        SELECT 'contract ' || c.reference FROM billing_contract c
+        JOIN (SELECT b.contract_id, -sum(e.amount_cents) AS cents FROM billing_ledgerentry e
+            JOIN billing_bill b ON b.id = e.bill_id WHERE e.account = 'deferred' AND b.contract_id IS NOT NULL
+            GROUP BY 1) d ON d.contract_id = c.id
+        WHERE NOT EXISTS (SELECT FROM billing_contractinstalment i WHERE i.contract_id = c.id AND i.bill_id IS NULL)
+            AND d.cents <> ({WORTH_OF_OPEN}) AND NOT EXISTS (
+                -- Revenue follows the visit a moment later.
+                SELECT FROM scheduling_bookingrequest r JOIN scheduling_sessionticket x ON x.request_id = r.id
+                JOIN scheduling_booking b ON b.session_id = x.id
+                JOIN clinic_booking_event v ON v.subject = 'booking:' || b.id
+                WHERE r.contract = c.reference AND v.created_at > now() - interval '10 minutes')""",  # noqa: S608
 }
 
 register(CHECKS)

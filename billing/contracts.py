@@ -6,7 +6,7 @@ Order of locks: what scheduling locks, then the contract (docs/locking.md). A dr
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import Max, QuerySet
@@ -15,11 +15,11 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing.locks import lock_contract
+from billing import bills, instalments, settlements
+from billing.locks import lock_contract, tell_of_contract
 from billing.models import Contract, ContractLine, ContractPattern
 from billing.models.contracts import MAX_PRICE_CENTS
 from clinic_booking.errors import NamedError
-from clinic_booking.events import publish
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import money
 from patients.models import Patient
@@ -97,6 +97,14 @@ class Terms:
         return found
 
 
+class BillingTerms(NamedTuple):
+    """When it is billed, and what is kept of unused sessions when it ends early: so many percent, at most so much."""
+
+    billing: str = Contract.Billing.ON_SIGNING
+    admin_fee_percent: int = 10
+    admin_fee_cap_cents: int = 10_000
+
+
 # -- Drafts --------------------------------------------------------------------------------------
 
 NEXT_NUMBER = """
@@ -117,6 +125,7 @@ def draft_contract(
     patient: Patient,
     clinic: Clinic,
     policies: Policies = Policies(),  # noqa: B008  (a tuple does not change)
+    billed: BillingTerms = BillingTerms(),  # noqa: B008
     signed_on: dt.date | None = None,
     note: str = "",
     by: User | None,
@@ -131,6 +140,7 @@ def draft_contract(
             clinic=clinic,
             late_cancel=policies.late_cancel,
             no_show=policies.no_show,
+            **billed._asdict(),
             signed_on=signed_on,
             note=note,
             created_by=by,
@@ -138,14 +148,36 @@ def draft_contract(
 
 
 def change_draft(
-    *, contract_id: int, policies: Policies, signed_on: dt.date | None, note: str, by: User
+    *,
+    contract_id: int,
+    policies: Policies,
+    billed: BillingTerms | None = None,
+    signed_on: dt.date | None,
+    note: str,
+    by: User,
 ) -> Contract:
     """Raises NotDraft."""
+    values: dict[str, Any] = policies._asdict() | (billed._asdict() if billed else {})
+    values |= {"signed_on": signed_on, "note": note}
     with transaction.atomic():
         contract = _lock_draft(contract_id)
-        contract.late_cancel, contract.no_show = policies
-        contract.signed_on, contract.note = signed_on, note
-        contract.save(update_fields=["late_cancel", "no_show", "signed_on", "note"])
+        for name, value in values.items():
+            setattr(contract, name, value)
+        contract.save(update_fields=list(values))
+        if contract.billing != Contract.Billing.INSTALMENTS:
+            instalments.write_plan(contract, [])
+    return contract
+
+
+def put_instalments(*, contract_id: int, parts: Sequence[instalments.Part], by: User | None) -> Contract:
+    """The draft is billed in these parts. Raises NotDraft, Incomplete."""
+    with transaction.atomic():
+        contract = _lock_draft(contract_id)
+        if problems := instalments.plan_problems(parts, contract.total_cents):
+            raise Incomplete(problems)
+        contract.billing = Contract.Billing.INSTALMENTS
+        contract.save(update_fields=["billing"])
+        instalments.write_plan(contract, parts)
     return contract
 
 
@@ -197,6 +229,7 @@ def problems_of(contract: Contract) -> list[str]:
     for line in lines:
         about = f"{line.service.name}: "
         found += [about + problem.sentence for problem in Terms.of(line).problems()]
+    found += instalments.problems_of(contract)
     return [problem for problem in found if problem]
 
 
@@ -204,18 +237,19 @@ def problems_of(contract: Contract) -> list[str]:
 
 
 def confirm_contract(*, reference: str, by: User | None, plan: bool = True) -> Contract:
-    """Make its requests with patterns and sessions, then plan them. Confirmed already, it stays as it is.
+    """Make its requests with patterns and sessions and its first bill, then plan them. Confirmed, it stays as it is.
 
     The planning comes after the commit; should this process die before, or not `plan`, the subscriber of
     `contract.confirmed` does it. Raises Contract.DoesNotExist, Incomplete, AlreadyOver.
     """
-    found = Contract.objects.get(reference=reference)
-    with transaction.atomic(durable=True):
+    found = Contract.objects.select_related("clinic__legal_entity").get(reference=reference)
+    with transaction.atomic(durable=True), bills.numbers_of(found.clinic) as series:
         contract = lock_contract(found.pk)
         if contract.status == Status.CANCELLED:
             raise AlreadyOver
         if is_new := contract.is_draft:
             _confirm(contract, by)
+            instalments.begin(contract, series, by=by)
     if is_new and plan:
         plan_contract(contract_id=contract.pk, by=by)
     return contract
@@ -233,7 +267,8 @@ def _confirm(contract: Contract, by: User | None) -> None:
             quantity=terms.quantity,
             source=BookingRequest.Source.CONTRACT,
             contract=contract.reference,
-            is_prepaid=True,
+            is_prepaid=contract.is_prepaid,
+            price_cents=terms.price_cents,
             valid_from=terms.valid_from,
             valid_until=terms.valid_until,
             policies=Policies(contract.late_cancel, contract.no_show),
@@ -243,7 +278,8 @@ def _confirm(contract: Contract, by: User | None) -> None:
         )
         line.save(update_fields=["request"])
     _end_in(contract, Status.CONFIRMED, confirmed_at=Now(), confirmed_by=by)
-    _tell("contract.confirmed", contract, requests=[r.pk for r in requests_of(contract)])
+    requests = [request.pk for request in requests_of(contract)]
+    tell_of_contract("contract.confirmed", contract, requests=requests, by=by.pk if by else None)
 
 
 class Planned(NamedTuple):
@@ -293,16 +329,25 @@ def cancel_contract(
 ) -> Contract:
     """End it. `decisions` says of each booking to come (by id) whether it is kept; a kept one stays prepaid.
 
-    One transaction: all of it or nothing. Cancelled already, it stays as it is.
+    One transaction: all of it or nothing. Then what it costs is settled; should this process die before, the subscriber
+    of `contract.cancelled` does it. Cancelled already, it stays as it is.
     Raises Contract.DoesNotExist, Undecided, AlreadyOver, and what `booking.cancel_bookings` raises.
     """
-    decisions = decisions or {}
+    contract, is_new = _cancel(reference, by, reason, decisions or {})
+    if is_new:
+        settlements.settle(contract_id=contract.pk, by=by)
+    return contract
+
+
+def _cancel(
+    reference: str, by: User | None, reason: str, decisions: Mapping[int, bool]
+) -> tuple[Contract, bool]:
     kept = {pk for pk, is_kept in decisions.items() if is_kept}
     dropped = sorted(set(decisions) - kept)
     with transaction.atomic(durable=True):
         contract = Contract.objects.get(reference=reference)
         if contract.status == Status.CANCELLED:
-            return contract
+            return contract, False
         if _ids(future_bookings(contract)) != set(decisions):
             raise Undecided
         if dropped:
@@ -315,13 +360,21 @@ def cancel_contract(
             raise Undecided
         if contract.status not in (Status.DRAFT, Status.CONFIRMED):
             raise AlreadyOver
+        contract.instalments.filter(bill=None).delete()
         _end_in(contract, Status.CANCELLED, cancelled_at=Now(), cancelled_by=by, cancel_reason=reason)
-        _tell("contract.cancelled", contract, cancelled=dropped, kept=sorted(kept))
-    return contract
+        more = {"cancelled": dropped, "kept": sorted(kept), "by": by.pk if by else None}
+        tell_of_contract("contract.cancelled", contract, **more)
+    return contract, True
 
 
 def _ids(bookings: QuerySet[Booking]) -> set[int]:
     return set(bookings.order_by().values_list("pk", flat=True))
+
+
+def prepaid_of(*, booking_id: int) -> Contract | None:
+    """The contract that paid for the booking's session."""
+    prepaid = Contract.objects.exclude(billing=Contract.Billing.PER_VISIT)
+    return prepaid.filter(lines__request__sessions__bookings=booking_id).first()
 
 
 def complete_if_done(*, booking_id: int) -> None:
@@ -336,7 +389,7 @@ def complete_if_done(*, booking_id: int) -> None:
         contract = lock_contract(contract.pk)
         if contract.status == Status.CONFIRMED and not _open_sessions(contract).exists():
             _end_in(contract, Status.COMPLETED, completed_at=Now())
-            _tell("contract.completed", contract)
+            tell_of_contract("contract.completed", contract)
 
 
 def reopen_if_not_done(*, booking_id: int) -> None:
@@ -351,7 +404,7 @@ def reopen_if_not_done(*, booking_id: int) -> None:
         contract = lock_contract(contract.pk)
         if contract.status == Status.COMPLETED and _open_sessions(contract).exists():
             _end_in(contract, Status.CONFIRMED, completed_at=None)
-            _tell("contract.reopened", contract)
+            tell_of_contract("contract.reopened", contract)
 
 
 def _open_sessions(contract: Contract) -> QuerySet[SessionTicket]:
@@ -363,8 +416,3 @@ def _end_in(contract: Contract, status: str, **values: object) -> None:
     """The caller holds the contract's lock."""
     Contract.objects.filter(pk=contract.pk).update(status=status, **values)
     contract.refresh_from_db()
-
-
-def _tell(topic: str, contract: Contract, **more: object) -> None:
-    data = {"contract": contract.pk, "reference": contract.reference} | more
-    publish(topic, f"contract:{contract.pk}", data, clinic_id=contract.clinic_id)

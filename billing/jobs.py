@@ -6,7 +6,18 @@ from functools import partial
 
 from procrastinate.contrib.django import app
 
-from billing import bills, contracts, groups, message_kinds, paylinks, payments, reconcile, webhooks
+from billing import (
+    bills,
+    contracts,
+    groups,
+    instalments,
+    message_kinds,
+    paylinks,
+    payments,
+    reconcile,
+    settlements,
+    webhooks,
+)
 from billing.gateway import PaymentProviderDown
 from billing.models import Payment
 from clinic_booking.events import subscribe
@@ -30,6 +41,13 @@ def settle_event(event_id: str) -> None:
 @app.task(name="sweep_payments", queue="ops", queueing_lock="sweep_payments")
 def sweep_payments(timestamp: int) -> None:
     reconcile.sweep()
+
+
+@app.periodic(cron="7 * * * *")
+@app.task(name="bill_instalments", queue="ops", queueing_lock="bill_instalments", retry=RETRY)
+def bill_instalments(timestamp: int) -> None:
+    """Each hour, for the day of each clinic begins at its own midnight."""
+    instalments.bill_all_due()
 
 
 @app.periodic(cron="*/5 * * * *")
@@ -114,6 +132,26 @@ def mail_link(event: Event) -> None:
 def plan_confirmed(event: Event) -> None:
     """What the process that confirmed it could not do any more."""
     contracts.plan_contract(contract_id=event.data["contract"], by=None, untried=True)
+
+
+@subscribe("contract.cancelled")
+def settle_contract(event: Event) -> None:
+    """What the process that cancelled it could not do any more, and the refunds on their way."""
+    _settle(event.data["contract"])
+
+
+@subscribe("appointment.fulfilled", "appointment.noshow", "appointment.cancelled", "appointment.reverted")
+def settle_session(event: Event) -> None:
+    """A prepaid session was delivered, used up or not after all: revenue, and what an ended contract costs."""
+    if found := contracts.prepaid_of(booking_id=event.data["booking"]):
+        _settle(found.pk)
+
+
+def _settle(contract_id: int) -> None:
+    """Raises PaymentProviderDown."""
+    for bill in settlements.settle(contract_id=contract_id):
+        for payment in bills.unfinished_payments(bill):
+            payments.finalize(payment.pk)
 
 
 @subscribe("appointment.fulfilled", "appointment.noshow", "appointment.cancelled")

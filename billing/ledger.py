@@ -18,7 +18,7 @@ from billing.models import (
     Refund,
 )
 from clinic_booking.models import User
-from scheduling.models import Clinic
+from scheduling.models import Clinic, SessionTicket
 
 Kind = LedgerPosting.Kind
 
@@ -30,6 +30,7 @@ class Entry(NamedTuple):
     cents: int
     bill: Bill | None = None
     payment: Payment | None = None
+    session: SessionTicket | None = None
 
 
 class Movement(NamedTuple):
@@ -79,7 +80,7 @@ def _row(posting: LedgerPosting, entry: Entry) -> LedgerEntry:
         bill=entry.bill,
         payment=entry.payment,
         booking=booking,
-        session_id=booking.session_id if booking else None,
+        session_id=booking.session_id if booking else entry.session.pk if entry.session else None,
     )
 
 

@@ -80,6 +80,11 @@ def flag(payment: Payment, problem: str) -> None:
     Payment.objects.filter(pk=payment.pk).update(problem=problem[:60])
 
 
+def tell_of_contract(topic: str, contract: Contract, **more: object) -> None:
+    data = {"contract": contract.pk, "reference": contract.reference} | more
+    publish(topic, f"contract:{contract.pk}", data, clinic_id=contract.clinic_id)
+
+
 def lock_bill(booking_id: int) -> Bill:
     """After the payment's lock: how a bill is paid is decided under both."""
     return Bill.objects.select_for_update(of=("self",), no_key=True).get(booking=booking_id)

@@ -19,7 +19,17 @@ declare("payment.failed", "payment", PAYMENT | {"reason": str}, note="`booking`:
 declare("payment.refunded", "payment", PAYMENT | {"reason": str})
 
 CONTRACT = {"contract": int, "reference": str}
-declare("contract.confirmed", "contract", CONTRACT | {"requests": list[int]})
-declare("contract.cancelled", "contract", CONTRACT | {"cancelled": list[int], "kept": list[int]})
+declare("contract.confirmed", "contract", CONTRACT | {"requests": list[int], "by": int | None})
+ENDED = {"cancelled": list[int], "kept": list[int], "by": int | None}
+declare(
+    "contract.cancelled", "contract", CONTRACT | ENDED, note="bookings to come that were cancelled, and kept"
+)
+PART = {"bill": int, "instalment": int, "amount_cents": int, "by": int | None}
+declare(
+    "contract.billed", "contract", CONTRACT | PART, note="`instalment` counts from 1; on signing there is one"
+)
+declare("instalment.moved", "contract", CONTRACT | {"instalment": int, "by": int})
+SETTLED = {"used_cents": int, "fee_cents": int, "refund_cents": int, "by": int | None}
+declare("contract.settled", "contract", CONTRACT | SETTLED)
 declare("contract.completed", "contract", CONTRACT)
 declare("contract.reopened", "contract", CONTRACT)

@@ -157,6 +157,11 @@ class Contract(models.Model):
         return self.status == self.Status.DRAFT
 
     @property
+    def is_prepaid(self) -> bool:
+        """Or each visit is billed, at the price of its line."""
+        return self.billing != self.Billing.PER_VISIT
+
+    @property
     def total_cents(self) -> int:
         return sum(line.total_cents for line in self.lines.all())
 

@@ -41,6 +41,7 @@ class LedgerPosting(models.Model):
         COUNTER = "counter", _("Paid at the counter")
         COUNTER_REFUND = "counter_refund", _("Given back at the counter")
         DELIVERY = "delivery", _("Prepaid session delivered")
+        CONTRACT_END = "contract_end", _("Contract settled")
         DISPUTE = "dispute", _("Lost dispute")
 
     RECEIVED = (Kind.ALLOCATION, Kind.COUNTER)
