@@ -1,6 +1,15 @@
 from django.urls import include, path
 
-from billing import closing_views, contract_views, desk_views, document_views, link_views, views, webhooks
+from billing import (
+    books_views,
+    closing_views,
+    contract_views,
+    desk_views,
+    document_views,
+    link_views,
+    views,
+    webhooks,
+)
 
 contracts = [
     path("", contract_views.index, name="contracts"),
@@ -21,6 +30,10 @@ contracts = [
 money = [
     path("", closing_views.day, name="desk_money"),
     path("closes/", closing_views.close, name="desk_close"),
+    path("lists/", books_views.lists, name="desk_money_lists"),
+    path("lists/<uuid:payment_id>/settlement/", books_views.settle, name="desk_settle"),
+    path("ledger/", books_views.ledger, name="desk_ledger"),
+    path("ledger.csv", books_views.download, name="desk_ledger_csv"),
 ]
 
 urlpatterns = [
