@@ -10,12 +10,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from billing import groups, gst, ledger
 from billing.allocations import apply, give_back
-from billing.locks import lock, lock_bill_by_id
+from billing.locks import lock_all, lock_bill_by_id
 from billing.models import Bill, BillLine, BillSeries, CreditNote, Payment
 from clinic_booking.events import publish
 from clinic_booking.models import User
@@ -30,22 +30,44 @@ def keep_bill(booking_id: int) -> Bill:
     with transaction.atomic(durable=True):
         related = "clinic__legal_entity", "service", "session__request", "hold"
         booking = Booking.objects.select_related(*related).get(pk=booking_id)
-        # The payment's lock, then the bill's: what is read below cannot change until the bill says it.
-        paid_by = groups.payment_of(booking.pk)
-        payment = lock(paid_by) if paid_by else None
+        # The payments' locks, then the bill's: what is read below cannot change until the bill says it.
+        payments = lock_all(_payments(Bill.objects.filter(booking=booking), booking.pk))
         bill = lock_bill_by_id(_issue(booking).pk)
-        booking.refresh_from_db(fields=["status", "fee_cents", "cancel_reason"])
-        if payment:
-            apply(payment, bill, share=groups.share(booking))
-        _credit_to(bill, owed_by_rule(booking), _reason(booking))
-        give_back(bill, [payment] if payment else [], reason="booking_cancelled")
-        bill.refresh_from_db()
+        _keep(bill, booking, payments)
     return bill
+
+
+def kept(bill_id: int) -> tuple[Bill, list[Payment]]:
+    """The bill as it should be, under its lock and those of its payments. Joins the caller's transaction."""
+    booking_id = Bill.objects.values_list("booking", flat=True).get(pk=bill_id)
+    payments = lock_all(_payments(Bill.objects.filter(pk=bill_id), booking_id))
+    bill = lock_bill_by_id(bill_id)
+    if booking_id:
+        _keep(bill, Booking.objects.select_related("hold").get(pk=booking_id), payments)
+    return bill, payments
+
+
+def _payments(bills: QuerySet[Bill], booking_id: int | None) -> QuerySet[Payment]:
+    """By link for the bill, and that of the visit's hold."""
+    its = Q(bill__in=list(bills.values_list("pk", flat=True)))
+    if paid_by := booking_id and groups.payment_of(booking_id):
+        its |= Q(pk=paid_by)
+    return Payment.objects.filter(its)
+
+
+def _keep(bill: Bill, booking: Booking, payments: Sequence[Payment]) -> None:
+    booking.refresh_from_db(fields=["status", "fee_cents", "cancel_reason"])
+    for payment in payments:
+        if payment.hold_id:
+            apply(payment, bill, share=groups.share(booking))
+    _credit_to(bill, owed_by_rule(booking), _reason(booking))
+    give_back(bill, payments, reason="booking_cancelled")
+    bill.refresh_from_db()
 
 
 def unfinished_payments(bill: Bill) -> list[Payment]:
     """Those of this bill or its visit that somebody has to go on with."""
-    its = Q(pk__in=bill.entries.values("payment"))
+    its = Q(pk__in=bill.entries.values("payment")) | Q(bill=bill)
     if bill.booking_id:
         its |= Q(pk=groups.payment_of(bill.booking_id))
     return list(Payment.objects.filter(its, status__in=Payment.UNDER_WAY).order_by("pk"))

@@ -18,7 +18,7 @@ CHECKS = {
         SELECT 'payment ' || p.id FROM billing_payment p LEFT JOIN scheduling_hold h
             ON h.id = p.hold_id OR h.lead_id = p.hold_id
         LEFT JOIN scheduling_booking b ON b.hold_id = h.id
-        WHERE p.status = 'paid' GROUP BY p.id HAVING bool_or(b.id IS NULL)""",
+        WHERE p.status = 'paid' AND p.bill_id IS NULL GROUP BY p.id HAVING bool_or(b.id IS NULL)""",
     "what is charged is for a bill or goes back": """
         SELECT 'payment ' || id FROM billing_payment
         WHERE status = 'paid' AND captured_cents > allocated_cents + refunded_cents
@@ -28,6 +28,9 @@ CHECKS = {
         JOIN scheduling_hold h ON h.id = p.hold_id OR h.lead_id = p.hold_id
         GROUP BY p.id, b.id HAVING (b.hold_id, b.patient_id, p.amount_cents::bigint)
             IS DISTINCT FROM (p.hold_id, p.patient_id, sum(coalesce(h.due_cents, h.price_cents)))""",
+    "a payment by link is for its bill's patient": """
+        SELECT 'payment ' || p.id FROM billing_payment p JOIN billing_bill i ON i.id = p.bill_id
+        WHERE p.patient_id <> i.patient_id""",
     "a payment that charged has ended or is being ended": """
         SELECT 'payment ' || id FROM billing_payment
         WHERE status IN ('capturing', 'canceling') AND updated_at < now() - interval '10 minutes'""",

@@ -3,24 +3,19 @@
 import uuid
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from billing import bills, groups, ledger
+from billing import bills, ledger
 from billing.forms import holds_card_number
-from billing.locks import lock, lock_bill_by_id
 from billing.models import Bill, CounterPayment, CounterRefund, Payment
-from billing.payments import PaidAlready, VisitOver, is_over
+from billing.winning import BeingPaid, check_is_due
 from clinic_booking.events import publish
 from clinic_booking.models import User
 from scheduling.errors import BookingError
-from scheduling.models import Booking
 
 Status = Payment.Status
 UNDER_WAY = (Status.SUBMITTING, Status.REQUIRES_ACTION, Status.CAPTURING)
-
-
-class BeingPaid(BookingError):
-    sentence = _("The patient is paying this online at this moment. Please wait a little and look again.")
 
 
 class WrongAmount(BookingError):
@@ -43,28 +38,27 @@ class NothingToReturn(BookingError):
 
 def take_payment(
     *,
-    booking_id: int,
+    bill_id: int,
     amount_cents: int,
     method: CounterPayment.Method,
     reference: str,
     by: User,
     idempotency_key: uuid.UUID | None = None,
 ) -> CounterPayment:
-    """All that is due for the visit, or a part. The same key with the same words gives the first one again.
+    """All that is due for a bill, or a part. The same key with the same words gives the first one again.
 
     Raises PaidAlready, BeingPaid, VisitOver, WrongAmount, CardNumber, OtherRequest.
     """
     if holds_card_number(reference):
         raise CardNumber
     said = {"amount_cents": amount_cents, "method": str(method), "reference": reference.strip()[:40]}
-    bills.keep_bill(booking_id)
     with transaction.atomic(durable=True):
-        booking, bill = _lock(booking_id)
+        bill, payments = bills.kept(bill_id)
         if earlier := _earlier(bill, said, by, idempotency_key):
             return earlier
-        if bill.status not in Bill.UNPAID:
-            raise VisitOver if is_over(booking) else PaidAlready
-        if Payment.objects.filter(hold=booking.hold_id, status__in=UNDER_WAY).exists():
+        check_is_due(bill)
+        its = Q(bill=bill) | Q(pk__in=[each.pk for each in payments])
+        if Payment.objects.filter(its, status__in=UNDER_WAY).exists():
             raise BeingPaid
         if not 0 < amount_cents <= bill.due_cents:
             raise WrongAmount
@@ -91,11 +85,10 @@ def _words(taken: CounterPayment) -> dict[str, object]:
     return {"amount_cents": taken.amount_cents, "method": taken.method, "reference": taken.reference}
 
 
-def return_payment(*, booking_id: int, by: User) -> list[CounterRefund]:
+def return_payment(*, bill_id: int, by: User) -> list[CounterRefund]:
     """What is owed to the patient was given back, in the ways it came. Safe to repeat. Raises NothingToReturn."""
-    bills.keep_bill(booking_id)
     with transaction.atomic(durable=True):
-        _booking, bill = _lock(booking_id)
+        bill, _payments = bills.kept(bill_id)
         made = []
         for taken in bill.counter_payments.order_by("-pk"):
             if cents := min(bill.owed_cents, taken.left_cents):
@@ -107,15 +100,6 @@ def return_payment(*, booking_id: int, by: User) -> list[CounterRefund]:
         if not made and not CounterRefund.objects.filter(counter_payment__bill=bill).exists():
             raise NothingToReturn
     return made
-
-
-def _lock(booking_id: int) -> tuple[Booking, Bill]:
-    """The payment first, where there is one: whoever begins to pay online has both locks too."""
-    paid_by: uuid.UUID | None = groups.payment_of(booking_id)
-    if paid_by:
-        lock(paid_by)
-    bill = lock_bill_by_id(Bill.objects.get(booking=booking_id).pk)
-    return Booking.objects.get(pk=booking_id), bill
 
 
 def _tell(topic: str, taken: CounterPayment, cents: int, by: User) -> None:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from billing import counter, desk_ways, paylinks
+from billing import bills, counter, desk_ways, paylinks
 from clinic_booking.context import Request
 from clinic_booking.errors import NamedError
 from clinic_booking.models import User
@@ -32,7 +32,7 @@ def give_back(request: Request, clinic: str, reference: str) -> HttpResponse:
     booking, by = _booking(request, clinic, reference)
 
     def act() -> str:
-        counter.return_payment(booking_id=booking.pk, by=by)
+        counter.return_payment(bill_id=bills.keep_bill(booking.pk).pk, by=by)
         return _("Recorded: the money was given back.")
 
     return _done(request, booking, act)
@@ -44,7 +44,7 @@ def send(request: Request, clinic: str, reference: str) -> HttpResponse:
     booking, by = _booking(request, clinic, reference)
 
     def act() -> str:
-        paylinks.send_link(booking_id=booking.pk, by=by)
+        paylinks.send_link(bill_id=bills.keep_bill(booking.pk).pk, by=by)
         return _("The link to pay is sent to %(email)s.") % {"email": booking.patient.email}
 
     return _done(request, booking, act)

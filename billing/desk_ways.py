@@ -5,8 +5,8 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import counter, paylinks
-from billing.models import Bill, CounterPayment
+from billing import bills, counter, paylinks
+from billing.models import CounterPayment
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import money
 from patients.models import Patient
@@ -23,21 +23,16 @@ class CounterForm(forms.Form):
     amount = forms.DecimalField(max_digits=9, decimal_places=2, min_value=0, required=False)
 
 
-def due_cents(booking: Booking) -> int:
-    """What is left of the bill; without one, the price."""
-    bill = Bill.objects.filter(booking=booking).first()
-    return bill.due_cents if bill else booking.price_cents
-
-
 def take(booking: Booking, data: QueryDict, by: User) -> str:
     """Raises BadField and what `counter.take_payment` raises."""
     form = CounterForm(data)
     if not form.is_valid():
         raise BadField(form)
     given = form.cleaned_data
-    amount = due_cents(booking) if given["amount"] is None else int(given["amount"] * 100)
+    bill = bills.keep_bill(booking.pk)
+    amount = bill.due_cents if given["amount"] is None else int(given["amount"] * 100)
     taken = counter.take_payment(
-        booking_id=booking.pk,
+        bill_id=bill.pk,
         amount_cents=amount,
         method=given["method"],
         reference=given["reference"],
@@ -50,7 +45,7 @@ def take(booking: Booking, data: QueryDict, by: User) -> str:
 
 
 def send(booking: Booking, data: QueryDict, by: User) -> str:
-    paylinks.send_link(booking_id=booking.pk, by=by)
+    paylinks.send_link(bill_id=bills.keep_bill(booking.pk).pk, by=by)
     return _("The link to pay is on its way to %(email)s.") % {"email": booking.patient.email}
 
 

@@ -27,6 +27,8 @@ def total_cents(hold: Hold) -> int:
 
 
 def bookings_of(payment: Payment) -> QuerySet[Booking]:
+    if payment.bill_id:
+        return Booking.objects.filter(bill=payment.bill_id)
     return Booking.objects.filter(Q(hold=payment.hold_id) | Q(hold__lead=payment.hold_id)).order_by(
         "hold__part"
     )

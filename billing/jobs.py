@@ -12,19 +12,17 @@ from billing import (
     groups,
     instalments,
     message_kinds,
-    paylinks,
     payments,
     reconcile,
     settlements,
     webhooks,
 )
 from billing.gateway import PaymentProviderDown
-from billing.models import Payment
+from billing.models import Bill, Payment
 from clinic_booking.events import subscribe
 from clinic_booking.jobs import RETRY
 from clinic_booking.messages.sending import overtaken
 from clinic_booking.models import Event
-from scheduling.models import Booking
 from scheduling.notifications import tell
 
 NIGHTLY = dt.timedelta(hours=48)
@@ -83,8 +81,10 @@ def settle_booking(event: Event) -> None:
 @subscribe("payment.succeeded", "payment.refunded")
 def bill_payment(event: Event) -> None:
     """Of all that was paid together. A charge that was given back before anything was booked has no bill."""
+    payment = Payment.objects.get(pk=event.data["payment"])
+    if payment.bill_id:
+        payments.finalize(payment.pk)
     if event.data["booking"]:
-        payment = Payment.objects.get(pk=event.data["payment"])
         for booking_id in groups.bookings_of(payment).values_list("pk", flat=True):
             _keep(booking_id)
 
@@ -98,6 +98,8 @@ def mail_about_lost_time(event: Event) -> None:
     related = Payment.objects.select_related("hold__clinic", "hold__service", "patient")
     payment = related.get(pk=event.data["payment"])
     hold = payment.hold
+    if hold is None:
+        return
     tell(
         event=event,
         kind="not_booked",
@@ -109,22 +111,26 @@ def mail_about_lost_time(event: Event) -> None:
 
 @subscribe("counter.paid", "counter.returned")
 def bill_counter(event: Event) -> None:
-    _keep(event.data["booking"])
+    if event.data["booking"]:
+        _keep(event.data["booking"])
 
 
 @subscribe("paylink.sent")
 def mail_link(event: Event) -> None:
-    related = Booking.objects.select_related("clinic", "patient")
-    booking = related.get(pk=event.data["booking"])
-    if not paylinks.is_due(booking):
+    if "bill" not in event.data:
+        return  # sent by an earlier version
+    related = Bill.objects.select_related("clinic", "patient", "booking__clinic")
+    bill = related.get(pk=event.data["bill"])
+    if not bill.due_cents:
         # Paid or cancelled before this could be sent.
         return overtaken(event)
+    expires_at = dt.datetime.fromtimestamp(event.data["expires_at"], dt.UTC)
     tell(
         event=event,
-        kind="pay_link",
-        to=booking.patient,
-        clinic=booking.clinic,
-        facts=partial(message_kinds.pay_link, booking),
+        kind="pay_link" if bill.booking else "pay_bill",
+        to=bill.patient,
+        clinic=bill.clinic,
+        facts=partial(message_kinds.pay_link, bill, expires_at),
     )
 
 

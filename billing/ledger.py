@@ -72,7 +72,8 @@ def post_all(movements: Iterable[Movement]) -> int:
 
 
 def _row(posting: LedgerPosting, entry: Entry) -> LedgerEntry:
-    booking = entry.bill.booking if entry.bill else entry.payment.booking if entry.payment else None
+    bill = entry.bill or (entry.payment.bill if entry.payment else None)
+    booking = bill.booking if bill else entry.payment.booking if entry.payment else None
     return LedgerEntry(
         posting=posting,
         account=entry.account,

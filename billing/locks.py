@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from billing.gateway import Gateway, Intent, gateway
@@ -40,6 +41,10 @@ def lock(payment_id: uuid.UUID) -> Payment:
     return Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
 
 
+def lock_all(payments: QuerySet[Payment]) -> list[Payment]:
+    return list(payments.select_for_update(of=("self",), no_key=True).order_by("pk"))
+
+
 def change(payment: Payment, **values: Any) -> None:
     """The caller holds the payment's lock."""
     if values.get("status") in Payment.SETTLED:
@@ -50,7 +55,8 @@ def change(payment: Payment, **values: Any) -> None:
 
 
 def tell(topic: str, payment: Payment, **more: Any) -> None:
-    data = {"payment": str(payment.pk), "booking": payment.booking_id, "amount_cents": payment.amount_cents}
+    about = {"payment": str(payment.pk), "booking": payment.visit_id, "bill": payment.bill_id}
+    data = about | {"amount_cents": payment.amount_cents}
     publish(topic, f"payment:{payment.pk}", data | more, clinic_id=payment.clinic.pk)
 
 
@@ -85,13 +91,8 @@ def tell_of_contract(topic: str, contract: Contract, **more: object) -> None:
     publish(topic, f"contract:{contract.pk}", data, clinic_id=contract.clinic_id)
 
 
-def lock_bill(booking_id: int) -> Bill:
-    """After the payment's lock: how a bill is paid is decided under both."""
-    return Bill.objects.select_for_update(of=("self",), no_key=True).get(booking=booking_id)
-
-
 def lock_bill_by_id(bill_id: int) -> Bill:
-    """As `lock_bill`. Its clinic and booking come along."""
+    """After its payments' locks: how a bill is paid is decided under both. Its clinic and booking come along."""
     related = "clinic__legal_entity", "booking"
     return Bill.objects.select_for_update(of=("self",), no_key=True).select_related(*related).get(pk=bill_id)
 

@@ -1,5 +1,6 @@
 """The kinds of messages about money, and the facts that they may name."""
 
+import datetime as dt
 from typing import Any
 
 from django.conf import settings
@@ -8,14 +9,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing import paylinks
-from billing.models import Payment
+from billing.models import Bill, Payment
 from clinic_booking.messages.kinds import FACTS, VISIT, Kind, register
-from clinic_booking.templatetags.page import money
+from clinic_booking.templatetags.page import local_date, money
 from scheduling.message_kinds import place_facts, time_facts, visit_facts
-from scheduling.models import Booking
 
 FACTS.update(
     amount=gettext_lazy("the amount of money"),
+    expires=gettext_lazy("until when the link is good"),
+    number=gettext_lazy("the number of the bill"),
     sentence=gettext_lazy("what became of the payment, as a sentence"),
 )
 
@@ -30,7 +32,13 @@ register(
         "pay_link",
         gettext_lazy("A link to pay"),
         gettext_lazy("Pay for your visit at {clinic}"),
-        (*VISIT, "link", "amount"),
+        (*VISIT, "link", "amount", "expires"),
+    ),
+    Kind(
+        "pay_bill",
+        gettext_lazy("A link to pay a bill"),
+        gettext_lazy("Pay your bill of {clinic}"),
+        ("clinic", "address", "phone", "link", "amount", "number", "expires"),
     ),
 )
 
@@ -38,6 +46,7 @@ register(
 def not_booked(payment: Payment, *, is_refunded: bool) -> dict[str, Any]:
     """The link leads to the choice of a time, not to the service: its name is in that address."""
     hold = payment.hold
+    assert hold  # by link no time is lost
     refunded = _(
         "We are sorry: when your payment arrived, this time could no longer be booked. "
         "We have sent %(amount)s back in full; your bank may take some days."
@@ -54,5 +63,12 @@ def not_booked(payment: Payment, *, is_refunded: bool) -> dict[str, Any]:
     }
 
 
-def pay_link(booking: Booking) -> dict[str, Any]:
-    return visit_facts(booking, link=paylinks.link(booking), amount=money(booking.price_cents))
+def pay_link(bill: Bill, expires_at: dt.datetime) -> dict[str, Any]:
+    facts = {
+        "link": paylinks.link(bill, expires_at),
+        "amount": money(bill.due_cents),
+        "expires": local_date(expires_at, bill.clinic),
+    }
+    if bill.booking:
+        return visit_facts(bill.booking, **facts)
+    return {**place_facts(bill.clinic), **facts, "number": bill.serial}

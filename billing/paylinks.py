@@ -1,11 +1,12 @@
-"""Pay by link: the bill of a visit that is booked already, paid online by whoever has the link from the e-mail.
+"""Pay by link: any bill with something due, paid online by whoever has the link from the e-mail or of their booking.
 
-The payment is that of the visit's hold, with `is_by_link`; the rest is `payments.py`. The visit stays as it is whatever
-becomes of the payment; a charge for a visit that was cancelled, or paid at the counter meanwhile, goes back.
+Each attempt is for what is due when it begins (`Payment.bill`); the rest is `payments.py`. Visit and bill stay as they
+are whatever becomes of the payment; what the bill does not need when the money comes goes back.
 """
 
 import datetime as dt
 import uuid
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core import signing
@@ -13,19 +14,19 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from billing import bills, groups, payments
-from billing.gateway import Intent
-from billing.locks import change, lock
+from billing import bills, payments
+from billing.gateway import GatewayError, Intent
+from billing.locks import change
 from billing.models import Bill, Payment
-from billing.payments import MAX_ATTEMPTS, TooManyAttempts, check_is_due
+from billing.payments import MAX_ATTEMPTS, TooManyAttempts
+from billing.winning import REASONS, BeingPaid, check_is_due
 from clinic_booking.events import publish
-from clinic_booking.models import User
-from scheduling import stops
+from clinic_booking.models import Event, User
 from scheduling.booking import database_now
 from scheduling.errors import BookingError
-from scheduling.models import Booking
 
-SALT = "pay-link"
+SALT = "pay-bill"
+SALT_OF_VISITS = "pay-link"  # links that were sent before bills could be paid in parts
 VALID = dt.timedelta(days=14)
 Status = Payment.Status
 
@@ -35,95 +36,122 @@ class NoEmail(BookingError):
     sentence = _("The patient has no e-mail address, so no link could be sent.")
 
 
-class NotByLink(BookingError):
-    status = 422
-    sentence = _("This visit cannot be paid by a link. Please take the payment at the counter.")
+class Opened(NamedTuple):
+    bill: Bill
+    expires_at: dt.datetime
 
 
-def link(booking: Booking) -> str:
-    token = signing.dumps(booking.pk, salt=SALT)
-    return f"{settings.SITE_URL}{reverse('pay_link', args=[token])}"
+def link(bill: Bill, expires_at: dt.datetime) -> str:
+    return f"{settings.SITE_URL}{path(bill, expires_at)}"
 
 
-def opened(token: str) -> Booking | None:
-    """The booking that the link is for; None for what is no link, or one that has run out."""
+def path(bill: Bill, expires_at: dt.datetime) -> str:
+    token = signing.dumps([bill.pk, int(expires_at.timestamp())], salt=SALT)
+    return reverse("pay_link", args=[token])
+
+
+def opened(token: str) -> Opened | None:
+    """What the link is for, also when it has run out; None for what is no link."""
     try:
-        pk = signing.loads(token, salt=SALT, max_age=VALID)
+        bill_id, expires_at = signing.loads(token, salt=SALT)
+    except signing.BadSignature:
+        return _opened_of_visit(token)
+    return _found(dt.datetime.fromtimestamp(expires_at, dt.UTC), pk=bill_id)
+
+
+def _opened_of_visit(token: str) -> Opened | None:
+    try:
+        booking_id = signing.loads(token, salt=SALT_OF_VISITS, max_age=VALID)
     except signing.BadSignature:
         return None
-    related = ("patient", "clinic__legal_entity", "service", "practitioner", "station", "hold", "bill")
-    return Booking.objects.select_related(*related).filter(pk=pk).first()
+    return _found(database_now() + VALID, booking=booking_id)
 
 
-def is_possible(booking: Booking) -> bool:
-    """Alone on its hold: what was held together with others is paid together."""
-    return bool(booking.hold and len(stops.held_together(booking.hold)) == 1 and not booking.hold.lead_id)
+def _found(expires_at: dt.datetime, **which: int) -> Opened | None:
+    related = "patient", "clinic__legal_entity", "booking__service", "contract"
+    bill = Bill.objects.select_related(*related).filter(**which).first()
+    return Opened(bill, expires_at) if bill else None
 
 
-def send_link(*, booking_id: int, by: User) -> None:
-    """Publish `paylink.sent`; the e-mail follows. Raises NoEmail, NotByLink, VisitOver, PaidAlready."""
-    bills.keep_bill(booking_id)
+def send_link(*, bill_id: int, by: User) -> dt.datetime:
+    """Publish `paylink.sent`; the e-mail follows. Returns when it runs out. Raises NoEmail, VisitOver, PaidAlready."""
     with transaction.atomic(durable=True):
-        booking = Booking.objects.select_related("patient", "hold", "clinic").get(pk=booking_id)
-        if not booking.patient.email:
+        bill, _payments = bills.kept(bill_id)
+        check_is_due(bill)
+        if not bill.patient.email:
             raise NoEmail
-        if not is_possible(booking) or not booking.price_cents:
-            raise NotByLink
-        check_is_due(booking)
-        data = {"booking": booking.pk, "by": by.pk}
-        publish("paylink.sent", f"booking:{booking.pk}", data, clinic_id=booking.clinic_id)
+        expires_at = (database_now() + VALID).replace(microsecond=0)
+        data = {"bill": bill.pk, "booking": bill.booking_id, "expires_at": int(expires_at.timestamp())}
+        publish("paylink.sent", f"bill:{bill.pk}", data | {"by": by.pk}, clinic_id=bill.clinic_id)
+    return expires_at
 
 
-def pay(*, booking: Booking, confirmation_token: str, return_url: str) -> Intent | None:
-    """One attempt. Raises VisitOver, PaidAlready, NotByLink, TooManyAttempts."""
-    if not is_possible(booking):
-        raise NotByLink
-    bills.keep_bill(booking.pk)
-    payment = _begin_attempt(booking)
+class Sent(NamedTuple):
+    at: dt.datetime
+    expires_at: dt.datetime
+
+
+def last_sent(bill: Bill) -> Sent | None:
+    event = Event.objects.filter(topic="paylink.sent", subject=f"bill:{bill.pk}").order_by("pk").last()
+    if event is None:
+        return None
+    return Sent(event.created_at, dt.datetime.fromtimestamp(event.data["expires_at"], dt.UTC))
+
+
+def pay(*, bill_id: int, confirmation_token: str, return_url: str) -> Intent | None:
+    """One attempt to pay what is due. Raises VisitOver, PaidAlready, BeingPaid, TooManyAttempts."""
+    if booking_id := Bill.objects.values_list("booking", flat=True).get(pk=bill_id):
+        # Kept also where it is then refused: the page that comes next shows what is due.
+        bills.keep_bill(booking_id)
+    payment = _begin_attempt(bill_id)
     if payment is None:
         return None
     return payments.submit(payment, confirmation_token=confirmation_token, return_url=return_url)
 
 
-def _begin_attempt(booking: Booking) -> Payment | None:
-    """None when the payment is under way already."""
+def _begin_attempt(bill_id: int) -> Payment | None:
+    """None when a payment by link is under way already."""
     with transaction.atomic(durable=True):
-        new = uuid.uuid4()
-        made = Payment(
-            id=new,
-            idempotency_key=f"pi:{new}",
-            hold=booking.hold,
-            patient=booking.patient,
-            amount_cents=booking.price_cents,
-            currency=settings.CURRENCY,
-            is_by_link=True,
+        bill, locked = bills.kept(bill_id)
+        check_is_due(bill)
+        if any(each.hold_id and each.status == Status.CAPTURING for each in locked):
+            raise BeingPaid
+        # Read after the bill's lock: who began meanwhile is not among the locked ones, and is at it.
+        open_id = (
+            Payment.objects.filter(bill=bill, status__in=Payment.OPEN).values_list("pk", flat=True).first()
         )
-        Payment.objects.bulk_create([made], ignore_conflicts=True)
-        payment = lock(Payment.objects.values_list("pk", flat=True).get(hold=booking.hold))
-        check_is_due(booking)
-        if not payment.is_by_link:
-            raise NotByLink
-        if payment.status not in (Status.CREATED, Status.FAILED, Status.REQUIRES_ACTION, Status.CANCELED):
+        payment = next((each for each in locked if each.pk == open_id), None)
+        if open_id and (payment is None or payment.status in (Status.SUBMITTING, Status.CAPTURING)):
             return None
-        if payment.attempt >= MAX_ATTEMPTS:
+        tries = sum(each.attempt for each in locked if each.bill_id)
+        if tries >= MAX_ATTEMPTS:
             raise TooManyAttempts
-        fresh = {}
-        if payment.status == Status.CANCELED:
-            # Its intent was given up for good: the next attempt makes another one.
-            fresh = {"provider_ref": None, "idempotency_key": f"pi:{new}", "created_at": database_now()}
-        change(payment, status=Status.SUBMITTING, attempt=payment.attempt + 1, failure_code="", **fresh)
+        if payment and payment.amount_cents != bill.due_cents:
+            # The sweeper gives its intent up; a late success meets the bill as it is then.
+            change(payment, status=Status.CANCELING, failure_code="amount_changed")
+            payment = None
+        payment = payment or _new(bill)
+        change(payment, status=Status.SUBMITTING, attempt=payment.attempt + 1, failure_code="")
         return payment
 
 
-def payment_of(booking: Booking) -> Payment | None:
-    found = groups.payment_of(booking.pk)
-    return Payment.objects.get(pk=found) if found else None
+def _new(bill: Bill) -> Payment:
+    new = uuid.uuid4()
+    return Payment.objects.create(
+        id=new,
+        idempotency_key=f"pi:{new}",
+        bill=bill,
+        patient_id=bill.patient_id,
+        amount_cents=bill.due_cents,
+        currency=bill.currency,
+    )
 
 
-def is_due(booking: Booking) -> bool:
-    """The bill follows its payment a moment later, so both are asked."""
-    payment = payment_of(booking)
-    if payment and payment.booking_id and payment.captured_cents:
-        return False
-    bill = Bill.objects.filter(booking=booking).first()
-    return bool(bill and bill.status in Bill.UNPAID and not payments.is_over(booking))
+def sentence_of(payment: Payment) -> str:
+    """Why one was given up."""
+    refusal = next((kind for kind, code in REASONS.items() if code == payment.failure_code), GatewayError)
+    return str(refusal.sentence)
+
+
+def latest(bill: Bill) -> Payment | None:
+    return bill.link_payments.order_by("created_at", "pk").last()

@@ -8,15 +8,13 @@ return page, the webhook's job, the sweeper, the reconciler. Calling it again ch
 import datetime as dt
 import logging
 import uuid
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from billing import groups, ledger, locks, refunds
-from billing.allocations import open_refund
+from billing import groups, locks, refunds
 from billing.gateway import (
     CardDeclined,
     GatewayError,
@@ -25,11 +23,12 @@ from billing.gateway import (
     PaymentProviderDown,
     UnexpectedState,
 )
-from billing.locks import Overtaken, change, flag, is_ours, key, lock, lock_bill, outside, tell
+from billing.locks import Overtaken, change, flag, is_ours, key, lock, outside, tell
 from billing.models import Bill, Payment
+from billing.winning import is_over, record_charge, win
 from patients.models import Patient
 from scheduling import booking as bookings
-from scheduling.errors import BookingError, ChangedMeanwhile, HoldExpired, PatientBusy, SlotTaken, WrongState
+from scheduling.errors import BookingError, ChangedMeanwhile, HoldExpired, WrongState
 from scheduling.models import Booking, Hold
 
 logger = logging.getLogger(__name__)
@@ -52,14 +51,6 @@ LINK_MINUTES = 15
 class TooManyAttempts(BookingError):
     status = 429
     sentence = _("The payment was refused too often. Please call the clinic to book.")
-
-
-class VisitOver(BookingError):
-    sentence = _("This visit is cancelled. There is nothing to pay.")
-
-
-class PaidAlready(BookingError):
-    sentence = _("This is paid already. Thank you.")
 
 
 def pay(*, hold: Hold, patient: Patient, confirmation_token: str, return_url: str) -> Intent | None:
@@ -219,7 +210,7 @@ def _step(payment: Payment, intent: Intent, attempt: int) -> Intent | None:
         if payment.status != Status.CAPTURING:
             return win(payment, intent)
         _record_capture(payment, intent)
-        return None
+        return intent
     if intent.status == "canceled":
         return _record_end(payment, intent)
     if intent.status == "processing":
@@ -248,73 +239,11 @@ def _record_wait(payment: Payment, intent: Intent) -> None:
                 tell("payment.failed", now, reason="declined")
 
 
-# -- Winning the slot ----------------------------------------------------------------------------
-
-
-def win(payment: Payment, intent: Intent) -> Intent:
-    """Book for the money that waits (authorised) or is there (charged): one transaction decides, or gives it back."""
-    charged = intent.status == "succeeded"
-    allowed = (*Payment.UNDECIDED, Status.CANCELING) if charged else Payment.UNDECIDED
-    try:
-        with transaction.atomic(durable=True):
-            booking = bookings.confirm_hold(hold_id=payment.hold_id, patient=payment.patient, late=True)
-            # Locked last. Whoever came first has decided: the sweeper by giving up, another caller by winning.
-            now = lock(payment.pk)
-            if now.status not in allowed:
-                raise Overtaken
-            if now.is_by_link:
-                check_is_due(booking)
-            elif is_over(booking) and groups.is_over(now):
-                raise HoldExpired
-            booked = {"booking": booking, "patient": booking.patient}
-            if charged:
-                _is_charged(now, intent, **booked)
-            else:
-                change(now, status=Status.CAPTURING, **booked)
-    except BookingError as refusal:
-        _lose(payment, intent, allowed, reason_of(refusal))
-    return intent
-
-
-def is_over(booking: Booking) -> bool:
-    return booking.status in groups.OVER
-
-
-def check_is_due(booking: Booking) -> None:
-    """What a link was sent for. Under the payment's lock. Raises VisitOver, PaidAlready."""
-    booking.refresh_from_db(fields=["status"])
-    bill = lock_bill(booking.pk)
-    if is_over(booking):
-        raise VisitOver
-    if bill.status not in Bill.UNPAID:
-        raise PaidAlready
-
-
-def reason_of(refusal: BookingError) -> str:
-    if isinstance(refusal, VisitOver | PaidAlready):
-        return "booking_cancelled" if isinstance(refusal, VisitOver) else "paid_already"
-    if isinstance(refusal, PatientBusy):
-        return "patient_busy"
-    return "slot_taken" if isinstance(refusal, SlotTaken) else "hold_expired"
-
-
-def _lose(payment: Payment, intent: Intent, allowed: tuple[Status, ...], reason: str) -> None:
-    """The slot is not to be had: release what was authorised, refund what was charged."""
-    with transaction.atomic(durable=True):
-        now = lock(payment.pk)
-        if now.status not in allowed:
-            raise Overtaken
-        if intent.status == "succeeded":
-            change(now, failure_code=reason)
-            change(now, status=Status.REFUNDING, captured_cents=intent.captured_cents)
-            ledger.post(ledger.captured(now))
-            open_refund(now, reason=reason, cents=now.free_cents)
-        else:
-            change(now, status=Status.CANCELING, failure_code=reason)
+# -- Charging -----------------------------------------------------------------------------------
 
 
 def _capture(payment: Payment, intent: Intent) -> Intent:
-    if is_over(Booking.objects.get(payment=payment)) and groups.is_over(payment):
+    if _is_needless(payment):
         return _undo(payment, intent, "booking_cancelled")
     try:
         return outside().capture(intent.ref, key=key("capture", payment))
@@ -325,25 +254,29 @@ def _capture(payment: Payment, intent: Intent) -> Intent:
         return _undo(payment, intent, "capture_refused") if intent.status == "requires_capture" else intent
 
 
+def _is_needless(payment: Payment) -> bool:
+    """What it was won for is over, so there is nothing to charge."""
+    if payment.bill_id:
+        return Bill.objects.get(pk=payment.bill_id).due_cents < payment.amount_cents
+    return is_over(Booking.objects.get(payment=payment)) and groups.is_over(payment)
+
+
 def _undo(payment: Payment, intent: Intent, reason: str) -> Intent:
-    """No money will come: take all that was booked for it back and give the payment up."""
+    """No money will come: take all that was booked for it back and give the payment up. A bill stays as it is."""
     with transaction.atomic(durable=True):
         open_ones = groups.bookings_of(payment).filter(status__in=CANCELLABLE)
-        if payment.is_by_link:
-            pass  # it was booked before: the bill stays open
-        elif ids := list(open_ones.values_list("pk", flat=True)):
+        if ids := [] if payment.bill_id else list(open_ones.values_list("pk", flat=True)):
             try:
                 bookings.cancel_bookings(booking_ids=ids, by=None, reason="payment_failed")
             except (WrongState, ChangedMeanwhile) as changed:
                 raise Overtaken from changed
-        else:
+        elif not payment.bill_id:
             # Cancelled meanwhile, or the visit has taken place: then the bill stays open.
             logger.warning("booking of a failed payment is over", extra={"payment": str(payment.pk)})
         now = lock(payment.pk)
         if now.status != Status.CAPTURING:
             raise Overtaken
-        kept = {"booking": None} if now.is_by_link else {}
-        change(now, status=Status.CANCELING, failure_code=reason, **kept)
+        change(now, status=Status.CANCELING, failure_code=reason)
     return intent
 
 
@@ -353,13 +286,7 @@ def _record_capture(payment: Payment, intent: Intent) -> None:
         now = lock(payment.pk)
         if now.status != Status.CAPTURING:
             raise Overtaken
-        _is_charged(now, intent)
-
-
-def _is_charged(payment: Payment, intent: Intent, **booked: Any) -> None:
-    change(payment, status=Status.PAID, captured_cents=intent.captured_cents, **booked)
-    ledger.post(ledger.captured(payment))
-    tell("payment.succeeded", payment)
+        record_charge(now, intent)
 
 
 # -- Giving up -----------------------------------------------------------------------------------
@@ -383,8 +310,9 @@ def give_up(payment_id: uuid.UUID) -> bool:
 
 def may_wait(payment: Payment, now: dt.datetime) -> bool:
     """An undecided one: its hold is live, or whoever follows the link is at it."""
-    if payment.is_by_link:
+    if payment.bill_id:
         return now < payment.updated_at + dt.timedelta(minutes=LINK_MINUTES)
+    assert payment.hold_id
     return Hold.objects.get(pk=payment.hold_id).is_live(now)
 
 

@@ -52,7 +52,7 @@ def sweep(*, limit: int = 100) -> int:
 
 def _over(now: dt.datetime) -> QuerySet[Payment]:
     over = Q(hold__ended_at__isnull=False) | Q(hold__expires_at__lte=now)
-    over &= Q(is_by_link=False) | Q(updated_at__lte=now - dt.timedelta(minutes=payments.LINK_MINUTES))
+    over |= Q(hold=None, updated_at__lte=now - dt.timedelta(minutes=payments.LINK_MINUTES))
     return Payment.objects.filter(over, status__in=Payment.UNDECIDED).order_by("updated_at")
 
 

@@ -6,14 +6,20 @@ declare("bill.issued", "bill", {"bill": int, "booking": int | None, "total_cents
 CREDITED = {"credit_note": int, "bill": int, "booking": int | None, "amount_cents": int, "reason": str}
 declare("bill.credited", "bill", {**CREDITED, "by": int | None})
 
-TAKEN = {"booking": int, "bill": int, "amount_cents": int, "method": str, "by": int}
+TAKEN = {"booking": int | None, "bill": int, "amount_cents": int, "method": str, "by": int}
 declare("counter.paid", "bill", TAKEN)
 declare("counter.returned", "bill", TAKEN)
 CLOSED = {"close": int, "date": str, "cashier": int, "number": int, "difference_cents": int, "by": int}
 declare("cash.closed", "close", CLOSED, note="`number`: from 2 on a correction")
-declare("paylink.sent", "booking", {"booking": int, "by": int})
+declare(
+    "paylink.sent",
+    "bill",
+    {"bill": int, "booking": int | None, "expires_at": int, "by": int},
+    version=2,
+    note="`expires_at`: seconds since 1970",
+)
 
-PAYMENT = {"payment": str, "booking": int | None, "amount_cents": int}
+PAYMENT = {"payment": str, "booking": int | None, "bill": int | None, "amount_cents": int}
 declare("payment.succeeded", "payment", PAYMENT)
 declare("payment.failed", "payment", PAYMENT | {"reason": str}, note="`booking`: null where none was won")
 declare("payment.refunded", "payment", PAYMENT | {"reason": str})

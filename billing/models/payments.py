@@ -16,7 +16,7 @@ from scheduling.models import Booking, Clinic, Hold
 
 
 class Payment(models.Model):
-    """What a patient pays for a hold: one intent at the provider, whatever is clicked and lost on the way.
+    """What a patient pays for a hold or by link for a bill: one intent at the provider, whatever is clicked and lost.
 
     `refunded_cents` follows the refunds by a trigger: given back or on its way. `allocated_cents` follows the ledger:
     what is for a bill.
@@ -37,6 +37,8 @@ class Payment(models.Model):
 
     # Undecided: the slot is not won, and nothing but the hold's life speaks against it.
     UNDECIDED = (Status.CREATED, Status.FAILED, Status.SUBMITTING, Status.REQUIRES_ACTION)
+    # By link there is at most one of these for a bill.
+    OPEN = (*UNDECIDED, Status.CAPTURING)
     # Somebody has to go on with these, whatever happens to the patient's browser.
     UNDER_WAY = (Status.SUBMITTING, Status.CAPTURING, Status.CANCELING, Status.REFUNDING)
     SETTLED = (Status.PAID, Status.CANCELED, Status.REFUNDED)
@@ -46,7 +48,22 @@ class Payment(models.Model):
         _("idempotency key"), max_length=60, unique=True, help_text=_("Under which the intent is created.")
     )
     hold = models.OneToOneField(
-        Hold, models.PROTECT, related_name="payment", verbose_name=_("hold"), help_text=_("What is paid for.")
+        Hold,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="payment",
+        verbose_name=_("hold"),
+        help_text=_("What is paid for, or else a bill."),
+    )
+    bill = models.ForeignKey(
+        "billing.Bill",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="link_payments",
+        verbose_name=_("bill"),
+        help_text=_("Paid by link: what it is for stays, whatever becomes of the payment."),
     )
     booking = models.OneToOneField(
         Booking, models.PROTECT, null=True, blank=True, related_name="payment", verbose_name=_("booking")
@@ -82,14 +99,6 @@ class Payment(models.Model):
         db_default="",
         help_text=_("What a person must look at."),
     )
-    is_by_link = models.BooleanField(
-        _("by link"),
-        default=False,
-        db_default=False,
-        help_text=_(
-            "Paid for a visit that was booked before: the visit stays, whatever becomes of the payment."
-        ),
-    )
     is_disputed = models.BooleanField(_("disputed"), default=False, db_default=False)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     updated_at = models.DateTimeField(_("changed at"), db_default=Now())
@@ -114,6 +123,16 @@ class Payment(models.Model):
             ),
             models.CheckConstraint(condition=Q(amount_cents__gt=0), name="payment_is_for_something"),
             models.CheckConstraint(
+                condition=Q(hold__isnull=False, bill__isnull=True)
+                | Q(hold__isnull=True, bill__isnull=False, booking__isnull=True),
+                name="payment_is_for_one_thing",
+            ),
+            models.UniqueConstraint(
+                fields=["bill"],
+                condition=Q(status__in=["created", "failed", "submitting", "requires_action", "capturing"]),
+                name="one_open_payment_of_a_bill",
+            ),
+            models.CheckConstraint(
                 condition=Q(captured_cents__lte=F("amount_cents")), name="payment_charged_at_most_amount"
             ),
             models.CheckConstraint(
@@ -121,8 +140,10 @@ class Payment(models.Model):
                 name="payment_refunded_at_most_charged",
             ),
             models.CheckConstraint(
-                condition=~Q(status__in=["capturing", "paid"]) | Q(booking__isnull=False),
-                name="payment_charged_for_a_booking",
+                condition=~Q(status__in=["capturing", "paid"])
+                | Q(booking__isnull=False)
+                | Q(bill__isnull=False),
+                name="payment_charged_for_something",
             ),
             models.CheckConstraint(
                 condition=~Q(status="paid") | Q(captured_cents=F("amount_cents")), name="payment_paid_in_full"
@@ -143,7 +164,11 @@ class Payment(models.Model):
 
     @property
     def clinic(self) -> Clinic:
-        return self.hold.clinic
+        return self.bill.clinic if self.bill else self.hold.clinic  # type: ignore[union-attr]
+
+    @property
+    def visit_id(self) -> int | None:
+        return self.bill.booking_id if self.bill else self.booking_id
 
     @property
     def free_cents(self) -> int:

@@ -179,7 +179,7 @@ def test_failed_refund_makes_room(payment):
         ({"provider_ref": "pi_1; drop"}, "payment_reference_of_an_intent"),
         ({"captured_cents": 6501}, "payment_charged_at_most_amount"),
         ({"captured_cents": 6499}, "payment_paid_in_full"),
-        ({"booking": None}, "payment_charged_for_a_booking"),
+        ({"booking": None}, "payment_charged_for_something"),
         ({"status": "refunded"}, "payment_refunded_in_full"),
         ({"status": "canceled"}, "payment_unpaid_is_not_charged"),
         ({"amount_cents": 0, "captured_cents": 0}, "payment_is_for_something"),
@@ -204,7 +204,7 @@ def test_second_payment_for_a_hold(payment):
 def test_nothing_of_a_card_is_kept():
     columns = {field.name for model in (Payment, Refund) for field in model._meta.fields}
     assert columns == {
-        *("id", "idempotency_key", "hold", "booking", "patient", "status", "attempt"),
+        *("id", "idempotency_key", "hold", "bill", "booking", "patient", "status", "attempt"),
         *(
             "amount_cents",
             "captured_cents",
@@ -216,7 +216,6 @@ def test_nothing_of_a_card_is_kept():
         ),
         *(
             "problem",
-            "is_by_link",
             "is_disputed",
             "created_at",
             "updated_at",

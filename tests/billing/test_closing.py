@@ -27,7 +27,8 @@ def bookings(slots, service):
 
 
 def take(booking, by, cents=6500, method="cash"):
-    return counter.take_payment(booking_id=booking.pk, amount_cents=cents, method=method, reference="", by=by)
+    bill = bills.keep_bill(booking.pk)
+    return counter.take_payment(bill_id=bill.pk, amount_cents=cents, method=method, reference="", by=by)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_sums_are_by_cashier_and_way(clinic, bookings, receptionist, manager):
     take(bookings[2], manager, 700)
     bill = bills.keep_bill(bookings[0].pk)
     bills.credit(bill, cents=2000, reason=CreditNote.Reason.GOODWILL)
-    counter.return_payment(booking_id=bookings[0].pk, by=manager)
+    counter.return_payment(bill_id=bookings[0].bill.pk, by=manager)
     by_cashier = {each.cashier: each.sums for each in closing.sheets(clinic, clinic.today())}
     assert by_cashier[receptionist] == {"cash": Sums(6500, 0), "terminal": Sums(1500, 0)}
     assert by_cashier[manager] == {"cash": Sums(700, 2000)}

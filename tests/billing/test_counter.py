@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
-from billing import bills, consistency, counter, ledger, paylinks
+from billing import bills, consistency, counter, ledger, paylinks, winning
 from billing.models import Bill, CounterPayment, Payment
 from clinic_booking.models import Event
 from scheduling import consistency as checks
@@ -37,7 +37,7 @@ def booking(slots, service, patient, receptionist):
 def take(booking, receptionist):
     return functools.partial(
         counter.take_payment,
-        booking_id=booking.pk,
+        bill_id=bills.keep_bill(booking.pk).pk,
         amount_cents=6500,
         method=Method.CASH,
         reference="",
@@ -61,7 +61,7 @@ def test_taken_money_pays_the_bill(take, booking, receptionist):
 
 def test_a_second_click_takes_nothing_twice(take):
     assert take() == take()
-    with pytest.raises(counter.PaidAlready):
+    with pytest.raises(winning.PaidAlready):
         take(method=Method.PAYNOW)
     assert CounterPayment.objects.count() == 1
 
@@ -97,27 +97,27 @@ def test_card_numbers_are_not_kept(take):
 
 def test_a_cancelled_visit_is_not_paid(take, booking):
     cancel(booking)
-    with pytest.raises(counter.VisitOver):
+    with pytest.raises(winning.VisitOver):
         take()
 
 
 def test_what_is_prepaid_is_not_paid_again(take, booking):
     Booking.objects.filter(pk=booking.pk).update(price_cents=0)
-    with pytest.raises(counter.PaidAlready):
+    with pytest.raises(winning.PaidAlready):
         take(amount_cents=0)
     Booking.objects.filter(pk=booking.pk).update(price_cents=bill_of(booking).total_cents)
 
 
 def test_cancelled_after_paying_the_money_is_given_back(take, booking, receptionist):
     with pytest.raises(counter.NothingToReturn):
-        counter.return_payment(booking_id=bill_of_made(booking).booking_id, by=receptionist)
+        counter.return_payment(bill_id=bill_of_made(booking).pk, by=receptionist)
     take()
     cancel(booking)
     run_jobs()
     assert bill_of(booking).status == Bill.Status.REFUND_DUE
-    (given,) = counter.return_payment(booking_id=booking.pk, by=receptionist)
+    (given,) = counter.return_payment(bill_id=bill_of(booking).pk, by=receptionist)
     assert (given.amount_cents, given.given_by) == (6500, receptionist)
-    assert counter.return_payment(booking_id=booking.pk, by=receptionist) == []
+    assert counter.return_payment(bill_id=bill_of(booking).pk, by=receptionist) == []
     assert bill_of(booking).status == Bill.Status.REFUNDED
 
 
@@ -128,19 +128,20 @@ def bill_of_made(booking):
 def test_not_while_the_patient_pays_online(take, booking):
     payment = Payment.objects.create(
         idempotency_key="pi:x",
-        hold=booking.hold,
+        bill=bill_of_made(booking),
         patient=booking.patient,
         amount_cents=6500,
         currency="sgd",
-        is_by_link=True,
         status="submitting",
     )
-    with pytest.raises(counter.BeingPaid):
+    with pytest.raises(winning.BeingPaid):
         take()
     Payment.objects.filter(pk=payment.pk).update(status="failed")
     take()
-    with pytest.raises(paylinks.payments.PaidAlready):
-        paylinks.pay(booking=booking, confirmation_token="ctoken_x", return_url="http://testserver/")
+    with pytest.raises(winning.PaidAlready):
+        paylinks.pay(
+            bill_id=bill_of(booking).pk, confirmation_token="ctoken_x", return_url="http://testserver/"
+        )
 
 
 def test_database_refuses_more_than_the_bill(take, receptionist):

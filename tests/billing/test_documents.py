@@ -32,7 +32,7 @@ def bill(booking):
 
 def pay(bill, by, cents=None):
     taken = counter.take_payment(
-        booking_id=bill.booking_id,
+        bill_id=bill.pk,
         amount_cents=cents or bill.due_cents,
         method=CounterPayment.Method.CASH,
         reference="",
@@ -133,7 +133,7 @@ def test_what_was_given_back_is_on_the_bill(bill, receptionist):
     pay(bill, receptionist)
     credit(bill, 6500)
     assert sums(document_of(bill))[-1] == ("To be given back to you", 6500)
-    counter.return_payment(booking_id=bill.booking_id, by=receptionist)
+    counter.return_payment(bill_id=bill.pk, by=receptionist)
     bill.refresh_from_db()
     assert sums(document_of(bill))[-2:] == [("Given back at the clinic", 6500), ("Nothing to pay", 0)]
 

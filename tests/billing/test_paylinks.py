@@ -11,9 +11,11 @@ from django.urls import reverse
 from billing import bills, consistency, counter, paylinks, payments, reconcile
 from billing.models import Bill, Payment
 from scheduling import consistency as checks
-from scheduling.booking import confirm_hold, hold_slots
+from scheduling.booking import confirm_hold, database_now, hold_slots
 from scheduling.models import Booking
 from tests.billing.steps import answer, cancel, deliver_all, run_jobs
+
+JSON = {"Accept": "application/json"}
 
 pytestmark = pytest.mark.django_db
 
@@ -36,14 +38,14 @@ def booking(slots, service, patient, receptionist, double):
 
 @pytest.fixture
 def url(booking):
-    return reverse("pay_link", args=[signing.dumps(booking.pk, salt=paylinks.SALT)])
+    return paylinks.path(bill_of(booking), database_now() + paylinks.VALID)
 
 
 @pytest.fixture
 def pay(client, url, engine):
     def pay(token=None):
         fields = {"confirmation_token": token or engine.confirmation_token()}
-        return answer(client.post(f"{url}payment/", fields, headers={"Accept": "application/json"}))
+        return answer(client.post(f"{url}payment/", fields, headers=JSON))
 
     return pay
 
@@ -62,14 +64,14 @@ def kept(engine):
 
 
 def test_link_is_mailed_and_pays_the_bill(client, booking, receptionist, pay, url, engine):
-    paylinks.send_link(booking_id=booking.pk, by=receptionist)
+    paylinks.send_link(bill_id=bill_of(booking).pk, by=receptionist)
     run_jobs()
     letter = next(each for each in mail.outbox if "Pay for your visit" in each.subject)
     assert "/pay/" in letter.body
     assert "S$\xa065.00" in client.get(url).content.decode()
     assert pay()["redirect"] == url
     payment = Payment.objects.get()
-    assert (payment.status, payment.booking, payment.captured_cents) == ("paid", booking, 6500)
+    assert (payment.status, payment.bill.booking, payment.captured_cents) == ("paid", booking, 6500)
     run_jobs()
     assert bill_of(booking).status == Bill.Status.PAID
     assert "This is paid. Thank you." in client.get(url).content.decode()
@@ -136,7 +138,7 @@ def test_paid_at_the_counter_in_the_middle_goes_back(pay, booking, engine, doubl
     """The desk is refused while an attempt is being made, so this takes a payment that nobody was at for long."""
     pay(engine.confirmation_token("card", "insufficient_funds"))
     counter.take_payment(
-        booking_id=booking.pk, amount_cents=6500, method="cash", reference="", by=receptionist
+        bill_id=bill_of(booking).pk, amount_cents=6500, method="cash", reference="", by=receptionist
     )
     assert "paid already" in pay()["message"]
     run_jobs()
@@ -161,7 +163,7 @@ def test_capture_refused_leaves_the_visit(pay, booking, engine, double):
         assert pay()["status"] == "failed"
     booking.refresh_from_db()
     assert booking.status == Booking.Status.BOOKED
-    assert Payment.objects.get().booking is None
+    assert bill_of(booking).due_cents == 6500
     assert pay()["status"] == "paid"
 
 
@@ -173,18 +175,27 @@ def test_paid_then_cancelled_is_paid_back(pay, booking, engine):
     assert (kept(engine), bill_of(booking).status) == (0, Bill.Status.REFUNDED)
 
 
-def test_links_are_signed_and_run_out(client, booking, url):
+def test_links_are_signed_and_run_out(client, booking, url, engine):
     assert client.get(url[:-3] + "x/").status_code == 404
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paylinks, "VALID", dt.timedelta(seconds=-1))
-        assert client.get(url).status_code == 404
+    old = paylinks.path(bill_of(booking), database_now())
+    over = client.get(old)
+    assert (over.status_code, "This link has run out" in over.content.decode()) == (410, True)
+    assert f"tel:{booking.clinic.phone}" in over.content.decode()
+    fields = {"confirmation_token": engine.confirmation_token()}
+    assert "run out" in answer(client.post(f"{old}payment/", fields, headers=JSON))["message"]
+    assert not engine.store.intents
+
+
+def test_link_of_the_former_kind_still_works(client, booking):
+    token = signing.dumps(booking.pk, salt=paylinks.SALT_OF_VISITS)
+    assert "S$\xa065.00" in client.get(reverse("pay_link", args=[token])).content.decode()
 
 
 def test_no_link_without_an_address(booking, receptionist, patient):
     patient.email = ""
     patient.save()
     with pytest.raises(paylinks.NoEmail):
-        paylinks.send_link(booking_id=booking.pk, by=receptionist)
+        paylinks.send_link(bill_id=bill_of(booking).pk, by=receptionist)
 
 
 def test_reconciler_finds_nothing_wrong(pay, engine):
