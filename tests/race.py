@@ -56,11 +56,11 @@ class Rival:
         return self._thread.is_alive() and is_blocked(self.pid)
 
 
-def together(*verbs: Callable[[], Any]) -> list[Any]:
-    """All at the same moment, each on its own connection. Their outcomes, in order."""
+def together(*verbs: Callable[[], Any], seconds: float = SECONDS) -> list[Any]:
+    """All at the same moment, each on its own connection. Their outcomes, in order; `seconds` is for each."""
     barrier = threading.Barrier(len(verbs))
     rivals = [Rival(verb, meets=barrier) for verb in verbs]
-    return [rival.outcome() for rival in rivals]
+    return [rival.outcome(seconds) for rival in rivals]
 
 
 def relay(*scripts: list[Callable[[], Any]], check: Callable[[], Any] | None = None) -> list[list[Any]]:

@@ -124,7 +124,7 @@ def test_four_calendars_equal_the_database_after_300_acts(open_browser, receptio
         pages.append((page, "practitioner" if view == "day" else "station"))
     people = [receptionist, *(factories.MembershipFactory(clinic=clinic).user for _ in range(THREADS - 1))]
     hands = [Hands(seed, user, service, clinic) for seed, user in enumerate(people)]
-    assert together(*(each.work for each in hands)) == [ACTS] * THREADS
+    assert together(*(each.work for each in hands), seconds=100) == [ACTS] * THREADS
     assert sum(each.refused for each in hands) < THREADS * ACTS * 2 // 3
     for page, column in pages:
         until(
