@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core import mail
 from django.utils import translation
 
+from billing import bills
 from billing import message_kinds as money_kinds
 from billing.models import Payment
 from clinic_booking.events import publish
@@ -52,7 +53,7 @@ def facts_of(kind, visit):
         "not_booked": lambda _: money_kinds.not_booked(
             Payment(hold=hold, amount_cents=6500), is_refunded=True
         ),
-        "pay_link": money_kinds.pay_link,
+        "pay_link": lambda visit: money_kinds.pay_link(bills.keep_bill(visit.pk), visit.ends_at),
     }
     facts = made[kind](visit) if kind in made else {name: f"({name})" for name in KINDS[kind].facts}
     return {**facts, **{name: f"({name})" for name in ALWAYS}}
