@@ -11,6 +11,7 @@ from django.db.models import Max
 from clinic_booking.models import Event, Notification, User
 from patients.models import Patient
 from scheduling import walk_ins
+from scheduling.demo.messages import stage_messages
 from scheduling.demo.people import NAMESPACE
 from scheduling.demo.staff import username
 from scheduling.errors import BookingError
@@ -45,6 +46,7 @@ def stage_today(clinics: Sequence[Clinic], patients: Sequence[Patient]) -> None:
     with transaction.atomic():
         _trouble(clinics[0], desk)
     _overbook(clinics[0], patients)
+    stage_messages(clinics, patients)
 
 
 def _of_today(clinic: Clinic) -> list[Booking]:

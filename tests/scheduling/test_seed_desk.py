@@ -4,8 +4,10 @@ import datetime as dt
 
 import pytest
 from django.db import transaction
+from django.db.models import F
 
 from billing.demo import bill_bookings, pay_bills
+from clinic_booking.models import Notification
 from scheduling import consistency, effort, work_lists
 from scheduling.demo import seed
 from scheduling.demo.history import make_history
@@ -91,3 +93,15 @@ def test_second_run_changes_nothing(seeded):
         list(Booking.objects.order_by("pk").values()),
         list(WalkIn.objects.order_by("pk").values()),
     ) == before
+
+
+def test_messages_are_in_every_state(seeded):
+    states = set(Notification.objects.values_list("status", flat=True))
+    assert states == {state.value for state in Notification.Status}
+    assert Booking.objects.filter(confirmed_version=F("version")).count() == 4
+    for clinic in seeded:
+        assert sorted(clinic.reminder_rules.values_list("minutes_before", flat=True)) == [120, 4320]
+    waiting = work_lists.LISTS["messages"].find(seeded[0])
+    assert [row.kind for row in waiting] == [
+        "booked"
+    ]  # what fell back or was told by telephone waits for nobody
