@@ -170,9 +170,9 @@ def start(wanted: int, environment: dict[str, str], children: list[Child]) -> No
         if not real_stripe:
             children[0].wait_until(lambda: listens(double_port))
     local.write_atomically(URL, site)
-    say(
-        f"\nOpen {site}\n\n{logins}\nE-mails go to {shown(local.LOCAL / 'mail')}, SMS and WhatsApp to {shown(local.LOCAL / 'messages')}.\nCtrl-C stops everything. The logs are in {shown(HOME)}."
-    )
+    mail, messages = shown(local.LOCAL / "mail"), shown(local.LOCAL / "messages")
+    say(f"\nOpen {site}\n\n{logins}\nE-mails go to {mail}, SMS and WhatsApp to {messages}.")
+    say(f"Ctrl-C stops everything. The logs are in {shown(HOME)}.")
 
 
 def once(title: str, environment: Mapping[str, str], mark: str, *command: str) -> str:

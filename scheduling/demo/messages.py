@@ -1,7 +1,7 @@
 """Messages of the demo: rules, patients who chose SMS or another language, and one message in each state.
 
-Some reminders really go out: e-mails to `.local/mail`, SMS and WhatsApp to `.local/messages`; in the clinics' quiet hours
-they wait for the morning.
+Some reminders really go out: e-mails to `.local/mail`, SMS and WhatsApp to `.local/messages`; in quiet hours they
+wait for the morning.
 """
 
 import datetime as dt
