@@ -19,6 +19,7 @@ from billing.locks import lock_all, lock_bill_by_id
 from billing.models import Bill, BillLine, BillSeries, CreditNote, Payment
 from clinic_booking.events import publish
 from clinic_booking.models import User
+from scheduling.locks import database_now
 from scheduling.models import Booking, Clinic
 
 
@@ -145,7 +146,7 @@ def line_text(booking: Booking) -> str:
 
 def owed_by_rule(booking: Booking) -> int:
     """Cents. The price, or of a visit that is off the fee that was decided then."""
-    if booking.status not in groups.OVER:
+    if booking.status not in groups.OVER or booking.may_still_come(database_now()):
         return booking.price_cents
     if booking.fee_cents is not None:
         return booking.fee_cents

@@ -19,7 +19,7 @@ from patients.models import Consent, Patient
 from patients.privacy import NOTICE_VERSION
 from scheduling import booking
 from scheduling.errors import HoldExpired
-from scheduling.models import Booking, Clinic, Hold
+from scheduling.models import Booking, Hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +35,8 @@ class Details:
 
 
 def needs_payment(hold: Hold) -> bool:
-    """What is held together is paid together, now if one of the clinics wants it now."""
-    pay_now = Clinic.PaymentPolicy.PAY_NOW
-    return any(
-        part.price_cents and part.clinic.payment_policy == pay_now for part in groups.held_together(hold)
-    )
+    """What is held together is paid together: what the clinics want when booking."""
+    return groups.total_cents(hold) > 0
 
 
 def known_details(user: Any, guest_id: int | None) -> dict[str, str]:

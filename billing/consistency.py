@@ -27,7 +27,7 @@ CHECKS = {
         SELECT 'payment ' || p.id FROM billing_payment p JOIN scheduling_booking b ON b.id = p.booking_id
         JOIN scheduling_hold h ON h.id = p.hold_id OR h.lead_id = p.hold_id
         GROUP BY p.id, b.id HAVING (b.hold_id, b.patient_id, p.amount_cents::bigint)
-            IS DISTINCT FROM (p.hold_id, p.patient_id, sum(coalesce(h.due_cents, h.price_cents)))""",
+            IS DISTINCT FROM (p.hold_id, p.patient_id, sum(h.due_cents))""",
     "a payment by link is for its bill's patient": """
         SELECT 'payment ' || p.id FROM billing_payment p JOIN billing_bill i ON i.id = p.bill_id
         WHERE p.patient_id <> i.patient_id""",
@@ -45,7 +45,8 @@ CHECKS = {
         WHERE (i.patient_id, i.total_cents) <> (b.patient_id, b.price_cents)""",
     "a bill is for what its visit costs": """
         SELECT 'bill ' || i.id FROM billing_bill i JOIN scheduling_booking b ON b.id = i.booking_id
-        WHERE b.status = 'cancelled' AND b.cancelled_at < now() - interval '10 minutes'
+        WHERE (b.status = 'cancelled' AND b.cancelled_at < now() - interval '10 minutes'
+                OR b.status = 'noshow' AND b.fee_cents IS NOT NULL AND b.starts_at < now() - interval '2 days')
             AND i.total_cents - i.credited_cents > coalesce(b.fee_cents, 0)""",
     "bill numbers follow each other without a gap": """
         SELECT 'series ' || s.legal_entity_id FROM billing_billseries s

@@ -164,7 +164,7 @@ def _way(entry: LedgerEntry) -> str:
         return _("Paid at the clinic (%(way)s)") % {"way": Account(entry.account).label}
     assert entry.payment
     hold = entry.payment.hold
-    is_deposit = hold and hold.due_cents is not None and hold.due_cents < hold.price_cents
+    is_deposit = hold and hold.due_cents < hold.price_cents
     return _("Deposit paid online") if is_deposit else _("Paid online")
 
 

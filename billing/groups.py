@@ -23,7 +23,8 @@ def held_together(hold: Hold) -> list[Hold]:
 
 
 def total_cents(hold: Hold) -> int:
-    return sum(payable_cents(each) for each in held_together(hold))
+    """What is payable when booking, in cents."""
+    return sum(each.due_cents for each in held_together(hold))
 
 
 def bookings_of(payment: Payment) -> QuerySet[Booking]:
@@ -47,8 +48,4 @@ def is_over(payment: Payment) -> bool:
 
 def share(booking: Booking) -> int:
     """What of the payment is for this booking, in cents: what was payable for its hold."""
-    return payable_cents(booking.hold) if booking.hold else 0
-
-
-def payable_cents(hold: Hold) -> int:
-    return hold.price_cents if hold.due_cents is None else hold.due_cents
+    return booking.hold.due_cents if booking.hold else 0

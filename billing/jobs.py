@@ -19,10 +19,12 @@ from billing import (
 )
 from billing.gateway import PaymentProviderDown
 from billing.models import Bill, Payment
-from clinic_booking.events import subscribe
+from clinic_booking.events import NotYet, subscribe
 from clinic_booking.jobs import RETRY
 from clinic_booking.messages.sending import overtaken
 from clinic_booking.models import Event
+from scheduling.locks import database_now
+from scheduling.models import Booking
 from scheduling.notifications import tell
 
 NIGHTLY = dt.timedelta(hours=48)
@@ -76,6 +78,17 @@ def bill_booking(event: Event) -> None:
 @subscribe("appointment.cancelled", "appointment.reverted")
 def settle_booking(event: Event) -> None:
     _keep(event.data["booking"])
+
+
+@subscribe("appointment.noshow")
+def settle_noshow(event: Event) -> None:
+    """What is paid above the fee goes back when the day is over: until then it may be undone. Raises NotYet."""
+    booking = Booking.objects.select_related("clinic").get(pk=event.data["booking"])
+    now = database_now()
+    if booking.may_still_come(now):
+        _first, over = booking.clinic.day_bounds(booking.clinic.local_date(booking.starts_at))
+        raise NotYet((over - now).total_seconds())
+    _keep(booking.pk)
 
 
 @subscribe("payment.succeeded", "payment.refunded")

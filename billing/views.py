@@ -145,15 +145,19 @@ def attempt(request: Request, hold: Hold, patient: Patient, token: str) -> Inten
 
 def page(request: Request, hold: Hold, form: DetailsForm, *, status: int = 200) -> HttpResponse:
     parts = groups.held_together(hold)
+    total, now = sum(part.price_cents for part in parts), sum(part.due_cents for part in parts)
     context = {
         "nav": "book",
         "hold": hold,
         "stops": stops.in_order(parts) if len(parts) > 1 else None,
         "form": form,
-        "needs_payment": steps.needs_payment(hold),
+        "parts": parts,
+        "needs_payment": now > 0,
         "stripe_js_url": settings.STRIPE_JS_URL,
         "stripe_publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
-        "amount_cents": sum(part.price_cents for part in parts),
+        "amount_cents": now,
+        "rest_cents": total - now,
+        "total_cents": total,
         "currency": settings.CURRENCY,
         "pay_url": reverse("checkout_payment", args=[hold.pk]),
         "status_url": reverse("checkout_status", args=[hold.pk]),

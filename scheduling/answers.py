@@ -57,4 +57,6 @@ def _shown(found: Booking, visit: list[Booking]) -> dict[str, Any]:
         "is_open": bool(open_ones),
         "is_confirmed": bool(open_ones) and all(each.is_confirmed for each in open_ones),
         "can_change": bool(open_ones) and all(each.can_be_changed() for each in open_ones),
+        "can_cancel": bool(open_ones) and all(each.can_be_cancelled() for each in open_ones),
+        "open_ones": open_ones,
     }

@@ -16,6 +16,7 @@ from clinic_booking.models import User
 from scheduling import live, locks
 from scheduling.equipment import Want, free_of_bookings, lock_equipment, reserve
 from scheduling.errors import (
+    BillSettled,
     ChangedMeanwhile,
     NotToday,
     SessionGone,
@@ -96,14 +97,15 @@ def complete(*, booking_id: int, by: User, version: int | None = None) -> Bookin
 def no_show(*, booking_id: int, by: User, version: int | None = None) -> Booking:
     """The patient did not come: frees what is left of the time. Raises WrongState, TooEarly, ChangedMeanwhile.
 
-    A session of a contract is used up or returned, as the contract says.
+    A session of a contract is used up or returned, as the contract says. The fee that was agreed is due; what is paid
+    above it goes back when the day is over (`Booking.may_still_come`).
     """
     booking, slots, now = _lock(booking_id, version)
     _require(booking, Status.BOOKED)
     if now < booking.starts_at:
         raise TooEarly
-    _write(booking, status=Status.NOSHOW)
-    tell("appointment.noshow", booking, by=by.pk)
+    _write(booking, status=Status.NOSHOW, fee_cents=booking.no_show_fee_cents)
+    tell("appointment.noshow", booking, fee_cents=booking.fee_cents, by=by.pk)
     free_of_bookings([booking_id])
     end_session(booking.session, booking.session.request.no_show)
     free_slots(slots)
@@ -118,7 +120,8 @@ def undo_status(*, booking_id: int, by: User, version: int | None = None) -> Boo
     """The last step was a mistake: done → in treatment → called → arrived → booked; did not come → booked.
 
     The queue number stays with the visit: its slip may be printed. A booking that did not come gets its time back while
-    it is still free. Raises WrongState, ChangedMeanwhile, SessionGone, SlotGone, SlotTaken, EquipmentTaken, PatientBusy.
+    it is still free, until what was paid above its fee goes back. Raises WrongState, BillSettled, ChangedMeanwhile,
+    SessionGone, SlotGone, SlotTaken, EquipmentTaken, PatientBusy.
     """
     if Booking.objects.filter(pk=booking_id, status=Status.NOSHOW).exists():
         return _undo_no_show(booking_id, by, version)
@@ -171,12 +174,14 @@ def _undo_no_show(booking_id: int, by: User, version: int | None) -> Booking:
     if version not in (None, booking.version):
         raise ChangedMeanwhile
     _require(booking, Status.NOSHOW)
+    if (booking.fee_cents or 0) < booking.price_cents and not booking.may_still_come(now):
+        raise BillSettled
     until = booking.ends_at + dt.timedelta(minutes=booking.service.buffer_minutes)
     if not Overbooking.objects.filter(booking=booking, ended_at=None).exists():
         _check_free(booking.starts_at, until, sorted(slots, key=lambda s: s.starts_at), now)
     _take_session_back(booking)
     with named_conflicts():
-        _write(booking, status=Status.BOOKED)
+        _write(booking, status=Status.BOOKED, fee_cents=None)
     claimed = [s.pk for s in slots]
     Slot.objects.filter(pk__in=claimed).update(booking=booking, hold=None, held_until=None)
     want = Want.of(booking.service, booking.clinic_id, booking.starts_at, until)

@@ -108,8 +108,7 @@ class ChoiceForm(forms.Form):
 
 
 class CancelForm(forms.Form):
+    reasons = [("patient", _("The patient asked for it")), ("clinic", _("The clinic cannot keep it"))]
+
     version = forms.IntegerField(min_value=1, max_value=MAX_VERSION)
-    reason = forms.ChoiceField(
-        label=_("Why"),
-        choices=[("patient", _("The patient asked for it")), ("clinic", _("The clinic cannot keep it"))],
-    )
+    reason = forms.ChoiceField(label=_("Why"), choices=reasons)

@@ -19,11 +19,11 @@ from clinic_booking.context import Request
 from clinic_booking.errors import NotAllowed
 from clinic_booking.models import User
 from scheduling import desk_moves as acts
-from scheduling import search
-from scheduling.booking import cancel_booking
+from scheduling import search, terms
+from scheduling.booking import cancel_booking, database_now
 from scheduling.desk import acts_at, clinics_of
 from scheduling.desk_move_forms import CancelForm, ChoiceForm, DropForm, TargetsForm, UndoForm
-from scheduling.errors import BookingError, ChangedMeanwhile, PatientBusy
+from scheduling.errors import BookingError, ChangedMeanwhile, FeeChanged, PatientBusy
 from scheduling.forms import BadField
 from scheduling.models import Booking, Clinic, Practitioner
 
@@ -106,13 +106,18 @@ def cancellation(request: Request, clinic: str, reference: str) -> HttpResponse:
     here, user, booking = _asked(request, clinic, reference)
     form = CancelForm(request.POST or None, initial={"version": booking.version, "reason": "patient"})
     if request.method != "POST" or not form.is_valid():
-        context = {"form": form, "booking": booking}
-        return _show(request, here, "desk_cancel", context, 422 if form.errors else 200)
+        return _ask_to_cancel(request, here, booking, form, 422 if form.errors else 200)
+    reason = form.cleaned_data["reason"]
     try:
         if form.cleaned_data["version"] != booking.version:
             raise ChangedMeanwhile
         with transaction.atomic(durable=True):
-            cancel_booking(booking_id=booking.pk, by=user, reason=form.cleaned_data["reason"])
+            seen = terms.Outcome.read(request.POST.get(f"seen-{reason}", ""))
+            cancel_booking(booking_id=booking.pk, by=user, reason=reason, seen=seen)
+    except FeeChanged as refusal:
+        if _wants_json(request):
+            return JsonResponse({"error": str(refusal), "again": request.path}, status=refusal.status)
+        return _ask_to_cancel(request, here, booking, form, refusal.status, sentence=refusal)
     except BookingError as refusal:
         return _refused(request, here, user, booking, refusal)
     sentence = _("The visit of %(patient)s is cancelled.") % {"patient": booking.patient.name}
@@ -120,6 +125,19 @@ def cancellation(request: Request, clinic: str, reference: str) -> HttpResponse:
         return JsonResponse({"sentence": sentence})
     messages.success(request, sentence)
     return redirect(_day_of(booking))
+
+
+def _ask_to_cancel(
+    request: Request, here: Clinic, booking: Booking, form: CancelForm, status: int, **more: Any
+) -> HttpResponse:
+    """With what it costs for either reason."""
+    now = database_now()
+    quotes = [
+        (label, terms.quote(reason, [booking], now, by_patient=reason == "patient"))
+        for reason, label in form.reasons
+    ]
+    context = {"form": form, "booking": booking, "quotes": quotes}
+    return _show(request, here, "desk_cancel", context | more, status)
 
 
 # -- Who and what --------------------------------------------------------------------------------

@@ -78,6 +78,16 @@ class TooLate(BookingError):
     sentence = _("This visit can no longer be changed online. Please call the clinic.")
 
 
+class FeeChanged(BookingError):
+    sentence = _("What cancelling costs has changed since you opened this page. Nothing is cancelled yet.")
+
+
+class BillSettled(BookingError):
+    sentence = _(
+        "This visit is settled: what was paid above its fee goes back. Please book a new visit instead."
+    )
+
+
 class WrongState(BookingError):
     """May say more exactly what the visit is already."""
 

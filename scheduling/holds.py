@@ -43,6 +43,7 @@ from scheduling.parts import MAX_PARTS, Chosen, Part, at, choose, lock_parts, na
 
 # Of one owner's simultaneous choices one wins each round. A person makes two or three.
 ATTEMPTS = 5
+TERMS = ("price_cents", "due_cents", "free_cancel_hours", "late_cancel_fee_cents", "no_show_fee_cents")
 
 
 COLUMNS = ", ".join(f"new.{field.column}" for field in Hold._meta.concrete_fields)
@@ -99,10 +100,12 @@ CLAIM_FOR_HOLD = f"""
 WITH clock AS MATERIALIZED (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now),
 new AS (
     INSERT INTO scheduling_hold (id, kind, owner, lead_id, part, session_id, patient_id, service_id, clinic_id,
-        practitioner_id, station_id, starts_at, ends_at, occupied_until, price_cents, note, locked_at, expires_at)
+        practitioner_id, station_id, starts_at, ends_at, occupied_until, price_cents, note, locked_at, expires_at,
+        due_cents, free_cancel_hours, late_cancel_fee_cents, no_show_fee_cents)
     SELECT %(hold)s, %(kind)s, %(owner)s, %(lead)s::uuid, %(part)s, %(session)s, %(patient)s, %(service)s, %(clinic)s,
         %(practitioner)s, %(station)s, %(starts_at)s, %(ends_at)s, %(occupied_until)s, %(price_cents)s, '', now,
-        now + make_interval(secs => %(seconds)s)
+        now + make_interval(secs => %(seconds)s), %(due_cents)s::integer, %(free_cancel_hours)s::smallint,
+        %(late_cancel_fee_cents)s::integer, %(no_show_fee_cents)s::integer
     FROM clock
     WHERE %(starts_at)s > now AND %(count)s = (
         SELECT count(*) FROM scheduling_slot WHERE id = ANY(%(slots)s) AND booking_id IS NULL AND NOT is_blocked
@@ -251,7 +254,16 @@ def _hold(
     end_holds(prior, Hold.EndReason.RELEASED)
     # Only what is still theirs: while this waited for its lock, a slot may have been booked or taken over.
     free_slots([s for s in locked if s.hold_id in prior and not s.wanted_by])
-    claim = {"kind": kind, "owner": owner, "patient": patient, "seconds": seconds, "prior": prior}
+    claim: dict[str, Any] = {
+        "kind": kind,
+        "owner": owner,
+        "patient": patient,
+        "seconds": seconds,
+        "prior": prior,
+    }
+    # An offer that is taken keeps its terms, unless it was paid meanwhile; all else has those of now, by the trigger.
+    kept = instead_of if chosen[0].price_cents else None
+    claim |= {name: getattr(kept, name, None) for name in TERMS}
     holds: list[Hold] = []
     for each in chosen:
         hold = _claim(each, holds[0] if holds else None, **claim)
@@ -292,7 +304,7 @@ def _claim(each: Chosen, lead: Hold | None, **claim: Any) -> Hold | None:
         "starts_at": each.starts_at,
         "ends_at": each.ends_at,
         "occupied_until": each.occupied_until,
-        "price_cents": each.price_cents,
+        "price_cents": claim["price_cents"] if claim["price_cents"] is not None else each.price_cents,
         "slots": [s.id for s in each.slots],
         "count": len(each.slots),
     }

@@ -15,6 +15,7 @@ from scheduling import live, search
 from scheduling.equipment import Locked, Want, free_of_bookings, lock_equipment, reserve
 from scheduling.errors import (
     ChangedMeanwhile,
+    FeeChanged,
     NotOffered,
     SlotBlocked,
     SlotGone,
@@ -35,8 +36,9 @@ from scheduling.locks import (
     require,
     tell,
 )
-from scheduling.models import Booking, BookingRequest, SessionTicket, Slot, VisitTicket
+from scheduling.models import Booking, SessionTicket, Slot, VisitTicket
 from scheduling.parts import at, naming
+from scheduling.terms import Outcome, outcome_of
 
 
 class Move(NamedTuple):
@@ -62,47 +64,67 @@ class Target(NamedTuple):
 # -- Cancelling ----------------------------------------------------------------------------------
 
 
-def cancel_booking(*, booking_id: int, by: User | None, reason: str, patient_asks: bool = False) -> Booking:
+def cancel_booking(
+    *,
+    booking_id: int,
+    by: User | None,
+    reason: str,
+    patient_asks: bool = False,
+    seen: Outcome | None = None,
+) -> Booking:
     """As `cancel_bookings`, for one."""
-    return cancel_bookings(booking_ids=[booking_id], by=by, reason=reason, patient_asks=patient_asks)[0]
+    return cancel_bookings(
+        booking_ids=[booking_id], by=by, reason=reason, patient_asks=patient_asks, seen=seen
+    )[0]
 
 
 def cancel_bookings(
-    *, booking_ids: Collection[int], by: User | None, reason: str, patient_asks: bool = False
+    *,
+    booking_ids: Collection[int],
+    by: User | None,
+    reason: str,
+    patient_asks: bool = False,
+    seen: Outcome | None = None,
 ) -> list[Booking]:
     """Free the slots and the equipment of all of them, or of none. Joins the caller's transaction.
 
     The session is cancelled too; one of a contract is planned again, unless the patient is late (`reason` "patient") and
-    the contract says that it is used up. `patient_asks` applies the clinic's rule on how late.
+    the contract says that it is used up. Who is late owes the fee that was agreed. With `patient_asks` that is possible
+    until the visit begins. `seen` is what the page said that it costs: with another outcome nothing is cancelled.
 
-    Raises TooLate, WrongState, ChangedMeanwhile.
+    Raises TooLate, WrongState, ChangedMeanwhile, FeeChanged.
     """
     slots = lock_slots_of_bookings(booking_ids)
     bookings = lock_bookings(booking_ids, slots)
     now = database_now()
     for booking in bookings:
         require(booking, Booking.Status.BOOKED, Booking.Status.ARRIVED)
-        if patient_asks and not booking.can_be_changed(now):
+        if patient_asks and not booking.can_be_cancelled(now):
             raise TooLate
-    for booking in bookings:
-        _cancel(booking, now, by, reason, by_patient=patient_asks or reason == "patient")
+    by_patient = patient_asks or reason == "patient"
+    outcomes = [outcome_of(booking, now, by_patient=by_patient) for booking in bookings]
+    if seen is not None and seen != Outcome.total(outcomes):
+        raise FeeChanged
+    for booking, outcome in zip(bookings, outcomes, strict=True):
+        _cancel(booking, now, by, reason, outcome)
     free_of_bookings(booking_ids)
     end_overbookings(bookings)
     free_slots(slots)
     for booking in bookings:
-        tell("appointment.cancelled", booking, reason=reason, **acted(by))
+        tell("appointment.cancelled", booking, reason=reason, fee_cents=booking.fee_cents, **acted(by))
     return bookings
 
 
-def _cancel(booking: Booking, now: dt.datetime, by: User | None, reason: str, *, by_patient: bool) -> None:
-    is_late = booking.is_late(now)
+def _cancel(booking: Booking, now: dt.datetime, by: User | None, reason: str, outcome: Outcome) -> None:
     booking.status, booking.cancelled_at, booking.cancelled_by = Booking.Status.CANCELLED, now, by
     booking.cancel_reason, booking.version = reason, booking.version + 1
-    booking.save(update_fields=["status", "cancelled_at", "cancelled_by", "cancel_reason", "version"])
+    booking.fee_cents = outcome.fee_cents
+    changed = ["status", "cancelled_at", "cancelled_by", "cancel_reason", "version", "fee_cents"]
+    booking.save(update_fields=changed)
     session, request = booking.session, booking.session.request
     if not request.is_returnable:
         session.status = SessionTicket.Status.CANCELLED
-    elif by_patient and is_late and request.late_cancel == BookingRequest.Policy.FORFEIT:
+    elif outcome.sessions_used:
         session.status = SessionTicket.Status.FORFEITED
     else:
         session.status = SessionTicket.Status.PLANNED

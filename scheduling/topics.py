@@ -18,7 +18,12 @@ declare(
     | {"act": str | None, "moved": list[int] | None, "by": int | None},
     note="`from…`: before; `act`: key of an act of the desk that can be undone, `moved`: all that it moved",
 )
-declare("appointment.cancelled", "booking", BOOKING | {"reason": str, "by": int | None})
+declare(
+    "appointment.cancelled",
+    "booking",
+    BOOKING | {"reason": str, "fee_cents": int, "by": int | None},
+    note="`fee_cents`: what is charged all the same",
+)
 declare(
     "appointment.arrived",
     "booking",
@@ -27,7 +32,7 @@ declare(
 declare("appointment.called", "booking", BOOKING | {"station": int, "by": int})
 declare("appointment.started", "booking", BOOKING | {"walk_in": int | None, "by": int})
 declare("appointment.fulfilled", "booking", BOOKING | {"by": int})
-declare("appointment.noshow", "booking", BOOKING | {"by": int})
+declare("appointment.noshow", "booking", BOOKING | {"fee_cents": int, "by": int})
 declare(
     "appointment.reverted",
     "booking",

@@ -15,9 +15,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from clinic_booking.models import User
 from patients.models import Patient
-from scheduling import booking, changes, courses, ics, links, stops
+from scheduling import booking, changes, courses, ics, links, stops, terms
 from scheduling.desk import clinics_of
-from scheduling.errors import SlotTaken
+from scheduling.errors import FeeChanged, SlotTaken
 from scheduling.forms import BadField, MoveForm
 from scheduling.models import Booking, BookingRequest, ChangeProposal, WaitlistEntry
 from scheduling.times import Choice, offers
@@ -65,6 +65,7 @@ def _whole(request: HttpRequest, booking: Booking) -> dict[str, Any]:
     return {
         "booking": booking,
         "visit": visit,
+        "open_ones": open_ones,
         "stops": stops.in_order(visit) if len(visit) > 1 else None,
         "others": [each for each in together if each.pk not in own],
         # Made on its own, it moves on its own too; a course has rules which the rest of the day knows nothing of.
@@ -72,6 +73,7 @@ def _whole(request: HttpRequest, booking: Booking) -> dict[str, Any]:
         "total_cents": sum(each.price_cents for each in visit),
         "by_clinic": by_clinic,
         "can_change": bool(open_ones) and (by_clinic or all(each.can_be_changed() for each in open_ones)),
+        "can_cancel": bool(open_ones) and (by_clinic or all(each.can_be_cancelled() for each in open_ones)),
     }
 
 
@@ -113,20 +115,45 @@ def cancellation(request: HttpRequest, reference: str) -> HttpResponse:
     """Of one appointment, of the whole visit, or of all that was booked together: all of it, or nothing."""
     found = find(request, reference)
     whole = _whole(request, found)
+    quotes = _quotes(found, whole)
     if request.method != "POST":
-        return render(request, "scheduling/cancellation.html", {"nav": "me", **whole})
-    scopes = {"visit": whole["visit"], "plan": [*whole["visit"], *whole["others"]]}
-    chosen = stops.still_booked(scopes.get(request.POST.get("scope", ""), [found])) or [found]
+        return _ask_to_cancel(request, whole, quotes)
+    by_scope = {each.scope: each for each in quotes}
+    chosen = by_scope.get(request.POST.get("scope", ""), by_scope["one"])
     by_clinic = whole["by_clinic"]
-    with transaction.atomic(durable=True):
-        booking.cancel_bookings(
-            booking_ids=[each.pk for each in chosen],
-            by=user_of(request),
-            reason="clinic" if by_clinic else "patient",
-            patient_asks=not by_clinic,
-        )
+    try:
+        with transaction.atomic(durable=True):
+            booking.cancel_bookings(
+                booking_ids=[each.pk for each in chosen.bookings],
+                by=user_of(request),
+                reason="clinic" if by_clinic else "patient",
+                patient_asks=not by_clinic,
+                seen=terms.Outcome.read(request.POST.get(f"seen-{chosen.scope}", "")),
+            )
+    except FeeChanged as refusal:
+        return _ask_to_cancel(request, whole, _quotes(found, whole), refusal)
     messages.success(request, _("Your visit is cancelled."))
     return redirect("booking", reference)
+
+
+def _quotes(found: Booking, whole: dict[str, Any]) -> list[terms.Quote]:
+    """What cancelling costs now: of the one, of the visit, of all that was booked together."""
+    scopes = {"visit": whole["visit"]} if len(whole["visit"]) > 1 else {}
+    scopes["one"] = [found]
+    if whole["others"]:
+        scopes["plan"] = [*whole["visit"], *whole["others"]]
+    now, by_patient = booking.database_now(), not whole["by_clinic"]
+    return [
+        terms.quote(scope, stops.still_booked(several) or [found], now, by_patient=by_patient)
+        for scope, several in scopes.items()
+    ]
+
+
+def _ask_to_cancel(
+    request: HttpRequest, whole: dict[str, Any], quotes: list[terms.Quote], refusal: FeeChanged | None = None
+) -> HttpResponse:
+    context = {"nav": "me", "quotes": quotes, "sentence": refusal, **whole}
+    return render(request, "scheduling/cancellation.html", context, status=refusal.status if refusal else 200)
 
 
 def acts_for_clinic(request: HttpRequest, booking: Booking) -> bool:

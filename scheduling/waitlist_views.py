@@ -23,7 +23,7 @@ from scheduling import booking, holds, links, waitlist, waitlist_offers
 from scheduling.demand import Unmeetable
 from scheduling.errors import AlreadyWaiting, BookingError, OfferOver, PatientBusy, TooManyWaiting
 from scheduling.forms import BadField, SearchForm
-from scheduling.models import Booking, Clinic, Hold, Service, WaitlistEntry, WaitlistOffer
+from scheduling.models import Booking, Hold, Service, WaitlistEntry, WaitlistOffer
 from scheduling.views import owner_of, patient_of, see_other
 from scheduling.visits import remember
 from scheduling.waitlist_forms import WishesForm
@@ -216,7 +216,7 @@ def declining(request: Request, pk: int) -> HttpResponse:
 
 
 def is_paid_now(hold: Hold) -> bool:
-    return hold.price_cents > 0 and hold.clinic.payment_policy == Clinic.PaymentPolicy.PAY_NOW
+    return hold.due_cents > 0
 
 
 def _book(request: Request, hold: Hold, patient: Patient) -> HttpResponse:

@@ -229,6 +229,7 @@ def desk_checkout(request: Request, clinic: str, hold_id: uuid.UUID) -> HttpResp
         "clinic": here,
         "hold": lead,
         "parts": parts,
+        "held": [part.of for part in parts],
         "form": form,
         "again": _again(here, lead),
         "total_cents": sum(part.price_cents for part in parts),

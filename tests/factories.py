@@ -88,6 +88,8 @@ class ClinicFactory(DjangoModelFactory):
     address = "1 Example Street, Singapore 000001"
     phone = "+6560000000"
     quiet_from = quiet_until = dt.time(0)  # never: tests run at any hour
+    # Or a test that cancels would depend on the time of day. Those about fees say what they are.
+    late_cancel_percent = 0
 
 
 class StationFactory(DjangoModelFactory):

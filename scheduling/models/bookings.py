@@ -28,7 +28,26 @@ HOLD_SECONDS = 300
 MAX_RENEWALS = 2
 
 
-class Hold(models.Model):
+class FrozenTerms(models.Model):
+    """What was agreed when it was made, whatever becomes of the policies since (ADR 16).
+
+    A trigger fills in what an insert leaves out: a booking has the terms of its hold, all else those of its clinic and
+    service at that moment (`visit_terms` in the database is the only place that makes cents of percents).
+    """
+
+    free_cancel_hours = models.PositiveSmallIntegerField(
+        _("free change until (hours)"), db_default=Value(None)
+    )
+    late_cancel_fee_cents = models.PositiveIntegerField(
+        _("late cancellation (cents)"), db_default=Value(None)
+    )
+    no_show_fee_cents = models.PositiveIntegerField(_("not attended (cents)"), db_default=Value(None))
+
+    class Meta:
+        abstract = True
+
+
+class Hold(FrozenTerms):
     """A claim, live while the database's clock is before `expires_at`: 300 s after `locked_at` during checkout.
 
     Several that are held together (a whole visit, a course) name the first of them as `lead`: they are confirmed,
@@ -84,14 +103,7 @@ class Hold(models.Model):
         _("occupied until"), help_text=_("End of the visit with its buffer.")
     )
     price_cents = models.PositiveIntegerField(_("price (cents)"))
-    due_cents = models.PositiveIntegerField(
-        _("payable when booking (cents)"), null=True, blank=True, help_text=_("Empty: the price.")
-    )
-    free_cancel_hours = models.PositiveSmallIntegerField(
-        _("free change until (hours)"), null=True, blank=True
-    )
-    late_cancel_fee_cents = models.PositiveIntegerField(_("late cancellation (cents)"), null=True, blank=True)
-    no_show_fee_cents = models.PositiveIntegerField(_("not attended (cents)"), null=True, blank=True)
+    due_cents = models.PositiveIntegerField(_("payable when booking (cents)"), db_default=Value(None))
     note = models.CharField(_("note for the clinic"), max_length=300, blank=True)
     renewals = models.PositiveSmallIntegerField(_("renewals"), default=0, db_default=0)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
@@ -133,6 +145,14 @@ class Hold(models.Model):
             ),
             models.CheckConstraint(condition=Q(renewals__lte=MAX_RENEWALS), name="hold_renewals_bounded"),
             models.CheckConstraint(
+                condition=Q(
+                    due_cents__lte=F("price_cents"),
+                    late_cancel_fee_cents__lte=F("price_cents"),
+                    no_show_fee_cents__lte=F("price_cents"),
+                ),
+                name="hold_terms_at_most_price",
+            ),
+            models.CheckConstraint(
                 condition=Q(ended_at__isnull=True, end_reason="")
                 | (Q(ended_at__isnull=False) & ~Q(end_reason="")),
                 name="hold_end_has_reason",
@@ -155,6 +175,10 @@ class Hold(models.Model):
     def is_live(self, now: dt.datetime) -> bool:
         """`now` must come from the database's clock (`booking.database_now`)."""
         return self.ended_at is None and now < self.expires_at
+
+    @property
+    def change_until(self) -> dt.datetime:
+        return self.starts_at - dt.timedelta(hours=self.free_cancel_hours)
 
 
 class VisitTicket(models.Model):
@@ -209,7 +233,7 @@ class BookingQuerySet(models.QuerySet["Booking"]):
         return self.exclude(status__in=[Booking.Status.CANCELLED, Booking.Status.NOSHOW])
 
 
-class Booking(models.Model):
+class Booking(FrozenTerms):
     """The match of one session to its slots. Statuses are those of FHIR Appointment."""
 
     class Status(models.TextChoices):
@@ -239,11 +263,6 @@ class Booking(models.Model):
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("to"))
     price_cents = models.PositiveIntegerField(_("price (cents)"))
-    free_cancel_hours = models.PositiveSmallIntegerField(
-        _("free change until (hours)"), null=True, blank=True
-    )
-    late_cancel_fee_cents = models.PositiveIntegerField(_("late cancellation (cents)"), null=True, blank=True)
-    no_show_fee_cents = models.PositiveIntegerField(_("not attended (cents)"), null=True, blank=True)
     fee_cents = models.PositiveIntegerField(
         _("charged all the same (cents)"),
         null=True,
@@ -281,6 +300,12 @@ class Booking(models.Model):
                 condition=Q(fee_cents__isnull=True)
                 | Q(status__in=["cancelled", "noshow"], fee_cents__lte=F("price_cents")),
                 name="booking_fee_at_most_price",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    late_cancel_fee_cents__lte=F("price_cents"), no_show_fee_cents__lte=F("price_cents")
+                ),
+                name="booking_terms_at_most_price",
             ),
             models.UniqueConstraint(
                 fields=["session"],
@@ -328,17 +353,27 @@ class Booking(models.Model):
 
     @property
     def change_until(self) -> dt.datetime:
-        """Until when the patient may cancel or move it without a call."""
-        return self.starts_at - dt.timedelta(hours=self.clinic.free_cancel_hours)
+        """Until when the patient may move it, and cancel it free of charge."""
+        return self.starts_at - dt.timedelta(hours=self.free_cancel_hours)
 
     def can_be_changed(self, now: dt.datetime | None = None) -> bool:
         return self.status == self.Status.BOOKED and not self.is_late(now or timezone.now())
+
+    def can_be_cancelled(self, now: dt.datetime | None = None) -> bool:
+        """By the patient: until it begins, late at a fee."""
+        return self.status == self.Status.BOOKED and (now or timezone.now()) < self.starts_at
 
     def is_late(self, now: dt.datetime) -> bool:
         """Too late for the patient to change it free of charge. Not so where the clinic has just moved it."""
         if now < self.change_until:
             return False
         return now >= self.starts_at or not self.is_replanned
+
+    def may_still_come(self, now: dt.datetime) -> bool:
+        """Noted as not attended, which may be undone until the clinic's day is over, unless the fee is waived."""
+        is_waived = self.fee_cents is not None and self.fee_cents < self.no_show_fee_cents
+        is_today = self.clinic.local_date(now) <= self.clinic.local_date(self.starts_at)
+        return self.status == self.Status.NOSHOW and is_today and not is_waived
 
     @property
     def is_replanned(self) -> bool:

@@ -157,5 +157,7 @@ onForm("data-cancel-dialog", async (form) => {
   const { said } = await act(form.action, new FormData(form));
   closeDialog();
   toast(said.sentence ?? said.error, { isError: !said.sentence });
+  // What it costs has changed meanwhile: asked again with the new amount.
+  if (said.again) show(said.again);
   load();
 });

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from scheduling.models import Clinic
+from scheduling.models import Booking
 from tests import clock
 from tests.e2e.conftest import DAY
 from tests.e2e.steps import (
@@ -151,7 +151,7 @@ def test_own_visit(open_browser, look, day, patient, name):
 
 
 def test_moving_a_visit(open_browser, look, day, patient):
-    Clinic.objects.update(free_cancel_hours=0)
+    Booking.objects.filter(pk=day.pk).update(free_cancel_hours=0)
     page = open_browser(patient.user)
     page.goto(f"/book/?service={day.service.slug}&date={DAY}&move={day.reference}")
     page.wait_for_selector("[data-state=live]")

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Now
 
 from clinic_booking.models import Event
 from scheduling import booking, errors
@@ -317,10 +318,9 @@ def test_cancel_twice_is_refused(slots, service, patient):
         act(booking.cancel_booking, made, by=patient.user, reason="patient")
 
 
-def test_patient_cancels_in_time_only(slots, service, patient, receptionist, clinic):
-    clinic.free_cancel_hours = 100
-    clinic.save()
+def test_patient_cancels_until_it_begins(slots, service, patient, receptionist, clinic):
     made = confirm(hold(slots[0], service), patient)
+    Booking.objects.filter(pk=made.pk).update(starts_at=Now() - dt.timedelta(minutes=1))
     with pytest.raises(errors.TooLate):
         act(booking.cancel_booking, made, by=patient.user, reason="patient", patient_asks=True)
     assert act(booking.cancel_booking, made, by=receptionist, reason="desk").status == "cancelled"

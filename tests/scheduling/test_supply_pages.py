@@ -424,8 +424,7 @@ def test_page_needs_the_link(client, moved):
 
 
 def test_patient_chooses_another_time_even_late(client, moved, lim, consultation):
-    moved.clinic.free_cancel_hours = 24 * 7
-    moved.clinic.save()
+    Booking.objects.filter(pk=moved.pk).update(free_cancel_hours=24 * 7)
     page = client.get("/" + link_in(mail.outbox[0]), follow=True).content.decode()
     assert f"/book/?service=consultation&amp;move={moved.reference}" in page
     slot = lim.slot_set.get(starts_at=at(lim.clinic, 11, day=3))

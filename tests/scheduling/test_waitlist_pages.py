@@ -183,6 +183,7 @@ def test_leaving(me, known, service):
 
 def test_offer_by_its_link_is_accepted_at_once(client, offer, clinic):
     Clinic.objects.update(payment_policy="pay_at_clinic")
+    Hold.objects.update(due_cents=0)
     path = f"/waitlist/offers/{offer.pk}/"
     assert client.get(path).status_code == 404
     client.get(link("offer", offer.pk, path))
@@ -220,6 +221,7 @@ def test_prepaid_session_is_booked_at_once(me, offer):
 def test_checkout_of_an_offer_books_for_the_one_who_waited(client, offer, known, clinic):
     """Opened by the link, without a login, and with other details in the form."""
     Clinic.objects.update(payment_policy="pay_at_clinic")
+    Hold.objects.update(due_cents=0)
     path = f"/waitlist/offers/{offer.pk}/"
     client.get(link("offer", offer.pk, path))
     hold = waitlist_offers.accept(offer_id=offer.pk, owner=_owner(client))
@@ -270,6 +272,7 @@ def test_offer_of_somebody_else_does_not_exist(client, offer, other_patient):
 
 def test_patient_who_has_become_busy_is_told(me, offer, known, slots):
     Clinic.objects.update(payment_policy="pay_at_clinic")
+    Hold.objects.update(due_cents=0)
     factories.BookingFactory(patient=known, starts_at=slots[0].starts_at)
     answer = me.post(f"/waitlist/offers/{offer.pk}/acceptance/")
     assert answer.status_code == 409

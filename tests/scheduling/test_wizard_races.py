@@ -62,9 +62,7 @@ def test_desk_and_patient_want_to_change_the_same_visit(
     lead = booking.hold_together(parts=parts, owner="browser", patient=patient)[0]
     confirm(lead, patient)
     made = list(booking.bookings_of(lead))
-    clinic = slots[0].clinic
-    clinic.free_cancel_hours = 0
-    clinic.save()
+    Booking.objects.update(free_cancel_hours=0)
     outcomes = together(
         functools.partial(cancel, receptionist, made),
         functools.partial(move, patient.user, made, slots, xray_slots),
