@@ -46,5 +46,6 @@ def _online(booking: Booking, bill: Bill | None) -> int:
     if bill and bill.received_cents:
         entries = bill.entries.filter(account=Account.CUSTOMER, payment__is_disputed=False)
         return entries.aggregate(cents=Sum("amount_cents"))["cents"] or 0
-    charged = Payment.objects.filter(pk=groups.payment_of(booking.pk), status__in=CHARGED, is_disputed=False)
-    return groups.share(booking) if charged.exists() else 0
+    paid_by = groups.payment_of(booking.pk)
+    charged = Payment.objects.filter(status__in=CHARGED, is_disputed=False)
+    return groups.share(booking) if paid_by and charged.filter(pk=paid_by).exists() else 0

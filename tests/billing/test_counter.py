@@ -102,7 +102,7 @@ def test_a_cancelled_visit_is_not_paid(take, booking):
 
 
 def test_what_is_prepaid_is_not_paid_again(take, booking):
-    Booking.objects.filter(pk=booking.pk).update(price_cents=0)
+    Booking.objects.filter(pk=booking.pk).update(price_cents=0, no_show_fee_cents=0)
     with pytest.raises(winning.PaidAlready):
         take(amount_cents=0)
     Booking.objects.filter(pk=booking.pk).update(price_cents=bill_of(booking).total_cents)
