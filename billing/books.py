@@ -156,8 +156,8 @@ def decimal(cents: int) -> str:
 def paid_without_booking(clinic: Clinic) -> QuerySet[Payment]:
     """Charged online, for no bill, and not given back: nobody has the money's worth."""
     unused = Q(captured_cents__gt=F("refunded_cents") + F("allocated_cents"))
-    found = Payment.objects.filter(unused, hold__clinic=clinic)
-    return found.select_related("patient", "hold__clinic", "booking").order_by("created_at")[:LIMIT]
+    found = Payment.objects.filter(unused, Q(hold__clinic=clinic) | Q(bill__clinic=clinic))
+    return found.select_related("patient", "booking").order_by("created_at")[:LIMIT]
 
 
 def owed_to_patients(clinic: Clinic) -> QuerySet[Bill]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -54,7 +55,7 @@ def lists(request: Request, clinic: str) -> HttpResponse:
 @require_POST
 def settle(request: Request, clinic: str, payment_id: uuid.UUID) -> HttpResponse:
     here, _managed = _managed_here(request, clinic)
-    payment = get_object_or_404(Payment, pk=payment_id, hold__clinic=here)
+    payment = get_object_or_404(Payment, Q(hold__clinic=here) | Q(bill__clinic=here), pk=payment_id)
     try:
         payment = settling.settle(payment.pk)
     except NamedError as refusal:

@@ -35,9 +35,8 @@ def period(clinic, days=0):
 
 
 def take(booking, by, cents):
-    return counter.take_payment(
-        booking_id=booking.pk, amount_cents=cents, method="cash", reference="=1+1", by=by
-    )
+    bill = bills.keep_bill(booking.pk)
+    return counter.take_payment(bill_id=bill.pk, amount_cents=cents, method="cash", reference="=1+1", by=by)
 
 
 def rows(text):
