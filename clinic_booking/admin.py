@@ -16,6 +16,7 @@ from procrastinate.contrib.django.admin import ProcrastinateEventInline, Procras
 from procrastinate.contrib.django.models import ProcrastinateEvent, ProcrastinateJob
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from clinic_booking.messages import kinds
 from clinic_booking.messages.texts import unknown_places
@@ -95,7 +96,7 @@ class NotificationAdmin(ReadOnlyAdmin):
 class MessageTemplateForm(forms.ModelForm):
     """Refuses a text that could not be filled in."""
 
-    kind = forms.ChoiceField(choices=kinds.choices)
+    kind = forms.ChoiceField(choices=kinds.choices, widget=UnfoldAdminSelectWidget)
 
     class Meta:
         model = MessageTemplate

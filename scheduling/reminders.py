@@ -41,12 +41,12 @@ register(
     )
 )
 
-# Those that nobody has looked at yet. `known_at`: since when the visit has its time. A visit whose reminder falls
-# into the night is found up to a day early.
+# Those that nobody has looked at yet. `known_at`: since when the visit has its time, and the clinic the rule.
+# A visit whose reminder falls into the night is found up to a day early.
 CANDIDATES = """
 SELECT b.visit_id, b.id, r.id, r.minutes_before, b.starts_at,
     min(b.starts_at) OVER (PARTITION BY b.visit_id, r.id),
-    greatest(b.created_at, (
+    greatest(r.created_at, b.created_at, (
         SELECT max(e.created_at) FROM clinic_booking_event e
         WHERE e.subject = 'booking:' || b.id AND e.topic = 'appointment.moved'))
 FROM scheduling_booking b JOIN scheduling_reminderrule r ON r.clinic_id = b.clinic_id AND r.is_active

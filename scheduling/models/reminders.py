@@ -50,6 +50,9 @@ class ReminderRule(models.Model):
         help_text=_("In the order to be tried."),
     )
     is_active = models.BooleanField(_("active"), default=True)
+    created_at = models.DateTimeField(
+        _("counts from"), db_default=Now(), help_text=_("What was due before is not made up for.")
+    )
 
     class Meta:
         verbose_name = _("reminder rule")

@@ -90,7 +90,7 @@ class Painter {
     const words = [clock(booking.start), this.stateWords(status, booking), booking.service_name];
     return this.event(`b${booking.ref}`, column, booking, {
       kind: "visit", status, reference: booking.ref, version: booking.version, service: booking.service,
-      state: words[1] || this.words.booked, first: booking.patient, second: words.filter(Boolean).join(" · "),
+      state: words[1] || (booking.confirmed ? this.words.confirmed : this.words.booked), first: booking.patient, second: words.filter(Boolean).join(" · "),
       isMovable: booking.status === "booked", isOverbooked: booking.overbooked,
       isConfirmed: status === "booked" && booking.confirmed,
       isFresh: !this.day.known.has(booking.ref), isDimmed: !this.matches(booking, status),
@@ -103,8 +103,8 @@ class Painter {
     return status === "booked" && now?.date === date && now.minutes >= start + LATE_MINUTES ? "late" : status;
   }
 
-  stateWords(status, { arrived, overbooked, confirmed, clinic, start }) {
-    const word = status !== "booked" ? this.words[status] : confirmed ? this.words.confirmed : "";
+  stateWords(status, { arrived, overbooked, clinic, start }) {
+    const word = status === "booked" ? "" : this.words[status];
     const minutes = status === "arrived" && arrived ? minutesSince(arrived)
       : status === "late" ? this.clocks.get(clinic).minutes - start : 0;
     const text = minutes ? `${word} ${this.words.minutes.replace("0", minutes)}` : word;

@@ -191,3 +191,9 @@ def test_channels_in_the_order_of_the_rule(visit, allow, patient, told):
     assert (channel, to) == ("sms", patient.phone)
     assert "09:00" in text
     assert "/messages/stop/" in text
+
+
+def test_new_rule_does_not_make_up_for_what_was_due_before(visit, clinic):
+    rule(clinic, hours=72)
+    assert send_due(visit.starts_at - 12 * HOURS) == 0
+    assert send_due(visit.starts_at - 2 * HOURS) == 1
