@@ -9,7 +9,7 @@ from django.forms import BaseFormSet, formset_factory
 from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.translation import gettext_lazy as _
 
-from billing.contracts import Terms
+from billing.contracts import BillingTerms, Terms
 from billing.models import Contract, ContractLine
 from billing.models.contracts import MAX_PRICE_CENTS
 from patients.models import Patient
@@ -32,22 +32,50 @@ def time_field(label: Any, **options: Any) -> forms.TimeField:
     return forms.TimeField(label=label, widget=widget, required=False, **options)
 
 
+def money_field(label: Any, **options: Any) -> forms.DecimalField:
+    widget = forms.NumberInput(attrs={"step": "0.01", "inputmode": "decimal"})
+    return forms.DecimalField(
+        label=label,
+        min_value=0,
+        max_value=MAX_PRICE_CENTS // 100,
+        decimal_places=2,
+        widget=widget,
+        **options,
+    )
+
+
+def as_money(cents: int) -> str:
+    return f"{cents / 100:.2f}"
+
+
 class DetailsForm(forms.Form):
     """What a contract says beside its lines."""
 
     late_cancel = forms.ChoiceField(label=_("If cancelled too late"), choices=Contract.Policy.choices)
     no_show = forms.ChoiceField(label=_("If the patient does not come"), choices=Contract.Policy.choices)
+    billing = forms.ChoiceField(label=_("Billed"), choices=Contract.Billing.choices)
+    admin_fee_percent = forms.IntegerField(
+        label=_("Fee of unused sessions, if it ends early (%)"),
+        min_value=0,
+        max_value=100,
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    admin_fee_cap = money_field(_("But at most (S$)"))
     signed_on = day_field(_("Signed on"), required=False)
     note = forms.CharField(label=_("Note of the staff"), max_length=300, required=False)
 
     @classmethod
     def of(cls, contract: Contract, data: Mapping[str, Any] | None = None) -> "DetailsForm":
-        return cls(data, initial={name: getattr(contract, name) for name in cls.base_fields})
+        plain = [name for name in cls.base_fields if name != "admin_fee_cap"]
+        cap = {"admin_fee_cap": as_money(contract.admin_fee_cap_cents)}
+        return cls(data, initial={name: getattr(contract, name) for name in plain} | cap)
 
     def values(self) -> dict[str, Any]:
         data = self.cleaned_data
         policies = Policies(data["late_cancel"], data["no_show"])
-        return {"policies": policies, "signed_on": data["signed_on"], "note": data["note"]}
+        cap_cents = int(data["admin_fee_cap"] * 100)
+        billed = BillingTerms(data["billing"], data["admin_fee_percent"], cap_cents)
+        return {"policies": policies, "billed": billed, "signed_on": data["signed_on"], "note": data["note"]}
 
 
 class NewForm(DetailsForm):
@@ -71,6 +99,9 @@ class NewForm(DetailsForm):
             "signed_on": today,
             "late_cancel": Contract.Policy.FORFEIT,
             "no_show": Contract.Policy.FORFEIT,
+            "billing": Contract.Billing.ON_SIGNING,
+            "admin_fee_percent": BillingTerms().admin_fee_percent,
+            "admin_fee_cap": as_money(BillingTerms().admin_fee_cap_cents),
         }
 
     def __init__(self, data: Any = None, *, found: Sequence[Patient], **options: Any) -> None:
@@ -87,15 +118,7 @@ class LineForm(forms.Form):
         error_messages={"required": _("How many sessions are sold?")},
         widget=forms.NumberInput(attrs={"min": 1, "max": MAX_SESSIONS, "inputmode": "numeric"}),
     )
-    price = forms.DecimalField(
-        label=_("Price each (S$)"),
-        required=False,
-        min_value=0,
-        max_value=MAX_PRICE_CENTS // 100,
-        decimal_places=2,
-        help_text=_("Empty: the price of the service."),
-        widget=forms.NumberInput(attrs={"step": "0.01", "inputmode": "decimal"}),
-    )
+    price = money_field(_("Price each (S$)"), required=False, help_text=_("Empty: the price of the service."))
     valid_from = day_field(_("Valid from"))
     valid_until = day_field(_("Valid until"), help_text=_("The last day."))
 
@@ -104,7 +127,7 @@ class LineForm(forms.Form):
         if line is None:
             return {"valid_from": today, "valid_until": today + dt.timedelta(365), "quantity": 6}
         fields = ("service", "quantity", "valid_from", "valid_until")
-        return {name: getattr(line, name) for name in fields} | {"price": f"{line.price_cents / 100:.2f}"}
+        return {name: getattr(line, name) for name in fields} | {"price": as_money(line.price_cents)}
 
     def terms(self, patterns: Sequence[PatternSpec]) -> Terms:
         data = self.cleaned_data

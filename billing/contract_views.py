@@ -9,16 +9,17 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Prefetch, Q
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from billing import contracts
+from billing import contracts, instalments
 from billing.contract_forms import DetailsForm, LineForm, NewForm, PatternForms, say
 from billing.contracts import Incomplete, Terms, Undecided
-from billing.models import Contract, ContractLine
+from billing.models import Bill, Contract, ContractInstalment, ContractLine
+from billing.settlements import Settlement, work_out
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from patients.models import Patient
@@ -141,8 +142,19 @@ def shown(
         desks=set(clinics_of(user_of(request)).values_list("pk", flat=True)),
         problems=problems or [],
         may_cancel=contract.status in (Contract.Status.DRAFT, Contract.Status.CONFIRMED),
+        parts=parts_of(contract),
+        plan_problems=instalments.problems_of(contract) if contract.is_draft else [],
+        today=contract.clinic.today(),
     )
     return render(request, "billing/contract.html", context, status=status)
+
+
+def parts_of(contract: Contract) -> list[ContractInstalment]:
+    """What is billed when, with the bills."""
+    bills = Bill.objects.prefetch_related(
+        "counter_payments__taken_by", "counter_payments__refunds", "credit_notes"
+    )
+    return list(contract.instalments.prefetch_related(Prefetch("bill", bills)))
 
 
 def courses_of(contract: Contract) -> list[Course]:
@@ -272,8 +284,8 @@ def cancellation(request: Request, clinic: Clinic, reference: str) -> HttpRespon
     contract = find(clinic, reference)
     future = list(contracts.future_bookings(contract))
     error, status = None, 200
-    if request.method == "POST":
-        decisions = {b.pk: choice == "keep" for b in future if (choice := decided(request, b.pk))}
+    if request.method == "POST" and "again" not in request.POST:
+        decisions = {b.pk: choice == "keep" for b in future if (choice := decided(request.POST, b.pk))}
         try:
             contracts.cancel_contract(
                 reference=contract.reference,
@@ -287,11 +299,20 @@ def cancellation(request: Request, clinic: Clinic, reference: str) -> HttpRespon
         else:
             messages.success(request, _("The contract is cancelled."))
             return redirect("contract", clinic.slug, reference)
-    rows = [(booking, decided(request, booking.pk)) for booking in future]
+    rows = [(booking, decided(request.POST, booking.pk)) for booking in future]
     context = page(clinic, contract=contract, rows=rows, error=error, reason=request.POST.get("reason", ""))
+    context["settlement"] = settlement_of(request.POST, contract)
     return render(request, "billing/contract_cancel.html", context, status=status)
 
 
-def decided(request: Request, booking_id: int) -> str:
-    choice = request.POST.get(f"booking-{booking_id}", "")
+def settlement_of(given: QueryDict, contract: Contract) -> Settlement | None:
+    """What ending it costs as the visits are decided in the form so far; one that is not decided is cancelled."""
+    if contract.is_draft or not contract.is_prepaid:
+        return None
+    future = contracts.future_bookings(contract).values_list("pk", flat=True)
+    return work_out(contract, [pk for pk in future if decided(given, pk) != "keep"])
+
+
+def decided(given: QueryDict, booking_id: int) -> str:
+    choice = given.get(f"booking-{booking_id}", "")
     return choice if choice in ("keep", "cancel") else ""

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from django.db import transaction
 
 from billing import allocations, bills, deferred, instalments
-from billing.locks import Overtaken, lock, lock_bill_by_id, lock_contract, tell_of_contract
-from billing.models import Bill, BillSeries, Contract, ContractInstalment, CreditNote, Payment
+from billing.locks import Overtaken, lock_all, lock_bill_by_id, lock_contract, tell_of_contract
+from billing.models import Bill, BillSeries, Contract, ContractInstalment, CreditNote, LedgerEntry, Payment
 from clinic_booking.models import User
 from scheduling.models import Booking, SessionTicket
 
@@ -92,12 +92,12 @@ def _is_running(contract_id: int) -> bool:
 
 def _settle(contract_id: int, by: User | None) -> list[Bill]:
     with transaction.atomic(durable=True):
-        payments = [lock(pk) for pk in _payments_of(contract_id)]
+        payments = lock_all(Payment.objects.filter(pk__in=_payments_of(contract_id)))
         ids = Bill.objects.filter(contract=contract_id).order_by("pk").values_list("pk", flat=True)
         billed = [lock_bill_by_id(pk) for pk in ids]
         if not billed:
             return []
-        if _payments_of(contract_id) != [payment.pk for payment in payments]:
+        if _payments_of(contract_id) != {payment.pk for payment in payments}:
             raise Overtaken
         found = Contract.objects.select_related("clinic__legal_entity").get(pk=contract_id)
         with bills.numbers_of(found.clinic) as series:
@@ -109,10 +109,10 @@ def _settle(contract_id: int, by: User | None) -> list[Bill]:
     return billed
 
 
-def _payments_of(contract_id: int) -> list[uuid.UUID]:
+def _payments_of(contract_id: int) -> set[uuid.UUID]:
     """Those whose money is or was on its bills."""
-    found = Payment.objects.filter(entries__bill__contract=contract_id).distinct().order_by("pk")
-    return list(found.values_list("pk", flat=True))
+    found = LedgerEntry.objects.filter(bill__contract=contract_id).exclude(payment=None)
+    return set(found.values_list("payment", flat=True))
 
 
 def _end(

@@ -3,6 +3,8 @@ from django.urls import include, path
 from billing import (
     books_views,
     closing_views,
+    contract_money_views,
+    contract_portal,
     contract_views,
     desk_views,
     document_views,
@@ -25,6 +27,16 @@ contracts = [
     path("<slug:reference>/confirmation/", contract_views.confirmation, name="contract_confirmation"),
     path("<slug:reference>/planning/", contract_views.planning, name="contract_planning"),
     path("<slug:reference>/cancellation/", contract_views.cancellation, name="contract_cancellation"),
+    path("<slug:reference>/settlement/", contract_money_views.settlement, name="contract_settlement"),
+    path("<slug:reference>/instalments/", contract_money_views.plan, name="contract_plan"),
+    path("<slug:reference>/instalments/<int:number>/", contract_money_views.part, name="contract_part"),
+    path("<slug:reference>/bills/<int:bill_id>/counter/", contract_money_views.take, name="contract_counter"),
+    path(
+        "<slug:reference>/bills/<int:bill_id>/return/", contract_money_views.give_back, name="contract_return"
+    ),
+    path(
+        "<slug:reference>/bills/<int:bill_id>/pay-link/", contract_money_views.send, name="contract_pay_link"
+    ),
 ]
 
 money = [
@@ -51,6 +63,8 @@ urlpatterns = [
     ),
     path("desk/<slug:clinic>/bookings/<slug:reference>/pay-link/", desk_views.send, name="desk_pay_link"),
     path("me/bills/", document_views.mine, name="my_bills"),
+    path("me/bills/<int:pk>/payment/", contract_portal.pay, name="my_contract_pay"),
+    path("me/contracts/<slug:reference>/", contract_portal.show, name="my_contract"),
     path("bills/<int:pk>/", document_views.bill, name="bill"),
     path("bills/<int:pk>.pdf", document_views.bill, {"as_pdf": True}, name="bill_pdf"),
     path("credit-notes/<int:pk>/", document_views.credit_note, name="credit_note"),

@@ -1,6 +1,6 @@
-"""Today's visits that are not paid, on the desk's list of what is to be done."""
+"""Money on the desk's list of what is to be done: today's visits that are not paid, bills of contracts."""
 
-from django.db.models import Q
+from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import Bill
@@ -26,5 +26,25 @@ register(
         "cash-coin",
         "billing/_work_unpaid.html",
         unpaid,
+    )
+)
+
+
+def contract_bills(clinic: Clinic) -> Rows:
+    """What is to be paid of contracts or given back, the longest due first. Unpaid does not stop visits."""
+    found = Bill.objects.filter(clinic=clinic, contract__isnull=False)
+    found = found.filter(status__in=(*Bill.UNPAID, Bill.Status.REFUND_DUE))
+    found = found.annotate(is_overdue=ExpressionWrapper(Q(due_on__lt=clinic.today()), BooleanField()))
+    return found.select_related("contract", "patient").order_by("due_on", "pk")[:LIMIT]
+
+
+register(
+    WorkList(
+        "contract_bills",
+        _("Bills of contracts"),
+        _("Every contract is paid as agreed."),
+        "file-earmark-text",
+        "billing/_work_contract_bill.html",
+        contract_bills,
     )
 )

@@ -206,7 +206,7 @@ def me(request: HttpRequest) -> HttpResponse:
     user = request.user
     assert isinstance(user, User)
     mine = Booking.objects.filter(patient__user=user).select_related(
-        "clinic", "practitioner", "station", "service"
+        "clinic", "practitioner", "station", "service", "session__request__service"
     )
     now = timezone.now()
     context = {

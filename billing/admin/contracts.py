@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from billing import contracts
-from billing.contracts import Terms
-from billing.models import Contract, ContractLine, ContractPattern
+from billing import contracts, instalments
+from billing.contracts import BillingTerms, Terms
+from billing.models import Contract, ContractInstalment, ContractLine, ContractPattern
 from clinic_booking.errors import NamedError
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import money
@@ -91,6 +91,28 @@ class ContractLineInline(TabularInline):
     has_add_permission = has_delete_permission = has_change_permission
 
 
+class Instalments(BaseInlineFormSet):
+    def save_new(self, form: Any, commit: bool = True) -> Any:
+        last = self.instance.instalments.aggregate(last=Max("number"))["last"] or 0
+        form.instance.number = last + 1
+        return super().save_new(form, commit=commit)
+
+
+class InstalmentInline(TabularInline):
+    """Of a contract that is billed in instalments; those of a confirmed one are moved on the desk."""
+
+    model = ContractInstalment
+    formset = Instalments
+    fields = ["due_on", "amount_cents", "bill"]
+    readonly_fields = ["bill"]
+    extra = 0
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return may_change(obj) and super().has_change_permission(request, obj)
+
+    has_add_permission = has_delete_permission = has_change_permission
+
+
 @admin.register(Contract)
 class ContractAdmin(ModelAdmin):
     list_display = ["reference", "status", "patient", "clinic", "total", "signed_on", "created_at"]
@@ -98,10 +120,20 @@ class ContractAdmin(ModelAdmin):
     list_select_related = ["patient", "clinic"]
     search_fields = ["reference", "patient__name", "=patient__email", "=patient__phone"]
     autocomplete_fields = ["patient", "clinic"]
-    fields = ["patient", "clinic", "signed_on", "late_cancel", "no_show", "note"]
+    fields = [
+        "patient",
+        "clinic",
+        "signed_on",
+        "late_cancel",
+        "no_show",
+        "billing",
+        "admin_fee_percent",
+        "admin_fee_cap_cents",
+        "note",
+    ]
     ordering = ["-created_at"]
     show_full_result_count = False
-    inlines = [ContractLineInline]
+    inlines = [ContractLineInline, InstalmentInline]
     actions = ["confirm", "plan"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Contract]:
@@ -120,7 +152,7 @@ class ContractAdmin(ModelAdmin):
         return ["reference", "status", *self.fields, *ends] if obj else self.fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        written = {"signed_on", "late_cancel", "no_show", "note"}
+        written = {*self.fields} - {"patient", "clinic"}
         return [f for f in self.get_fields(request, obj) if f not in written] if obj else []
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -137,6 +169,7 @@ class ContractAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Contract, form: forms.ModelForm, change: bool) -> None:
         terms: dict[str, Any] = {
             "policies": Policies(obj.late_cancel, obj.no_show),
+            "billed": BillingTerms(obj.billing, obj.admin_fee_percent, obj.admin_fee_cap_cents),
             "signed_on": obj.signed_on,
             "note": obj.note,
             "by": user_of(request),
@@ -147,6 +180,13 @@ class ContractAdmin(ModelAdmin):
         made = contracts.draft_contract(patient=obj.patient, clinic=obj.clinic, **terms)
         obj.pk, obj.reference = made.pk, made.reference
         obj._state.adding = False
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Lines and instalments are saved side by side, so that they fit is looked at afterwards."""
+        super().save_related(request, form, formsets, change)
+        contract = Contract.objects.get(pk=form.instance.pk)
+        for problem in instalments.problems_of(contract):
+            self.message_user(request, f"{contract}: {problem}", messages.WARNING)
 
     @admin.display(description=_("total"))
     def total(self, contract: Contract) -> str:

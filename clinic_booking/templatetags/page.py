@@ -45,6 +45,12 @@ def money(cents: int) -> str:
 
 
 @register.filter
+def plain_money(cents: int) -> str:
+    """4000 -> "40.00", for fields."""
+    return f"{cents // 100}.{cents % 100:02d}"
+
+
+@register.filter
 def signed_money(cents: int) -> str:
     """-4000 -> "−S$ 40.00"."""
     return money(cents) if cents >= 0 else f"\u2212{money(-cents)}"

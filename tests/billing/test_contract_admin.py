@@ -37,6 +37,8 @@ def change_line(line):
 
 def terms(**lines):
     data = {"signed_on": "", "late_cancel": "return", "no_show": "return", "note": "x"}
+    data |= {"billing": "on_signing", "admin_fee_percent": "5", "admin_fee_cap_cents": "100"}
+    data |= {"instalments-TOTAL_FORMS": 0, "instalments-INITIAL_FORMS": 0}
     return data | {"lines-TOTAL_FORMS": 0, "lines-INITIAL_FORMS": 0} | lines
 
 
@@ -72,7 +74,25 @@ def test_contract_is_drafted_with_a_line(admin, draft, service, clinic, patient)
     assert answer.status_code == 302, answer.context["errors"]
     made = Contract.objects.latest("pk")
     assert made.reference.startswith(f"C-{clinic.today().year}-")
+    assert (made.admin_fee_percent, made.admin_fee_cap_cents) == (5, 100)
     assert (made.lines.get().quantity, made.lines.get().position, made.late_cancel) == (3, 1, "return")
+
+
+def parts(*rows):
+    data = {"billing": "instalments", "instalments-TOTAL_FORMS": len(rows)}
+    for row, (due_on, cents) in enumerate(rows):
+        data |= {f"instalments-{row}-due_on": due_on, f"instalments-{row}-amount_cents": cents}
+    return data
+
+
+def test_instalments_are_written_and_must_be_the_price(admin, draft):
+    said = admin.post(change(draft), terms() | parts(("2099-01-01", 100), ("2099-02-01", 200)), follow=True)
+    assert "add up to S$\u00a03.00, but the contract costs S$\u00a01,200.00" in said.content.decode()
+    assert [part.number for part in draft.instalments.all()] == [1, 2]
+    data = {"action": "confirm", "_selected_action": [draft.pk]}
+    assert "but the contract costs" in admin.post(LIST, data, follow=True).content.decode()
+    draft.refresh_from_db()
+    assert (draft.status, draft.billing) == ("draft", "instalments")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,13 @@ from tests import factories
 from tests.billing.courses import make_draft, make_mornings
 
 pytestmark = pytest.mark.django_db
+TERMS = {
+    "late_cancel": "return",
+    "no_show": "forfeit",
+    "billing": "on_signing",
+    "admin_fee_percent": "20",
+    "admin_fee_cap": "50.50",
+}
 
 
 @pytest.fixture
@@ -123,19 +130,20 @@ def test_draft_is_made_for_the_patient_found(desk, url, patient, query):
     factories.PatientFactory(name="Someone Else", phone="+6581234567")
     page = url("contract_new") + f"?q={query}"
     assert patient.name in text(desk.get(page))
-    terms = {"late_cancel": "return", "no_show": "forfeit", "signed_on": "2026-11-01", "note": "By phone"}
+    terms = TERMS | {"signed_on": "2026-11-01", "note": "By phone", "billing": "per_visit"}
 
     answer = desk.post(page, terms | {"patient": patient.pk})
 
     made = Contract.objects.get()
     assert answer.headers["location"] == url("contract", made.reference)
     assert (made.patient, made.late_cancel, made.signed_on) == (patient, "return", dt.date(2026, 11, 1))
+    assert (made.billing, made.admin_fee_percent, made.admin_fee_cap_cents) == ("per_visit", 20, 5050)
     assert made.created_by.username == "receptionist@demo.example"
 
 
 def test_draft_needs_a_patient_with_a_contact(desk, url, patient):
     page = url("contract_new") + "?q=Nurul"
-    terms = {"late_cancel": "return", "no_show": "forfeit"}
+    terms = TERMS
     assert "Please choose the patient." in text(desk.post(page, terms), 422)
     type(patient).objects.update(email="", phone="")
     said = text(desk.post(page, terms | {"patient": patient.pk}), 422)
@@ -150,10 +158,10 @@ def test_one_letter_finds_nobody(desk, url, patient):
 def test_terms_of_a_draft_are_changed(desk, url, draft):
     page = url("contract_details", draft.reference)
     assert "Terms of the contract" in text(desk.get(page))
-    desk.post(page, {"late_cancel": "return", "no_show": "return", "note": "VIP"})
+    desk.post(page, TERMS | {"no_show": "return", "note": "VIP"})
     draft.refresh_from_db()
     assert (draft.late_cancel, draft.no_show, draft.note) == ("return", "return", "VIP")
-    assert desk.post(page, {"late_cancel": "maybe", "no_show": "return"}).status_code == 422
+    assert desk.post(page, TERMS | {"late_cancel": "maybe"}).status_code == 422
 
 
 # -- Lines and rules -----------------------------------------------------------------------------
