@@ -5,12 +5,13 @@ entry. An invitation is of one visit: several UIDs in one would not be understoo
 """
 
 from email.utils import parseaddr
+from functools import cache
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from icalendar import Calendar, Event, vCalAddress
+from icalendar import Calendar, Event, Timezone, vCalAddress
 
 from scheduling.models import Booking
 
@@ -21,7 +22,8 @@ FILE_TYPE = "text/calendar"
 def calendar_file(*bookings: Booking) -> bytes:
     """To be put into a calendar by hand."""
     cancelled = all(booking.status == Booking.Status.CANCELLED for booking in bookings)
-    return _calendar("CANCEL" if cancelled else "PUBLISH", [_event(booking) for booking in bookings])
+    zones = {booking.clinic.time_zone for booking in bookings}
+    return _calendar("CANCEL" if cancelled else "PUBLISH", [_event(each) for each in bookings], zones)
 
 
 def invitation(booking: Booking) -> tuple[str, bytes]:
@@ -33,7 +35,7 @@ def invitation(booking: Booking) -> tuple[str, bytes]:
     # Nothing is to be answered: the visit is booked.
     patient.params.update(ROLE="REQ-PARTICIPANT", PARTSTAT="ACCEPTED", RSVP="FALSE")
     event.add("attendee", patient)
-    return method, _calendar(method, [event])
+    return method, _calendar(method, [event], {booking.clinic.time_zone})
 
 
 def _address(name: str, email: str) -> vCalAddress:
@@ -42,16 +44,23 @@ def _address(name: str, email: str) -> vCalAddress:
     return address
 
 
-def _calendar(method: str, events: list[Event]) -> bytes:
+def _calendar(method: str, events: list[Event], zones: set[str]) -> bytes:
     calendar = Calendar()
     calendar.add("prodid", "-//Harbour Clinics//Visits//EN")
     calendar.add("version", "2.0")
     calendar.add("method", method)
+    for zone in sorted(zones):
+        calendar.add_component(_time_zone(zone))
     for event in events:
         calendar.add_component(event)
-    calendar.add_missing_timezones()
     text: bytes = calendar.to_ical()
     return text
+
+
+@cache
+def _time_zone(name: str) -> Timezone:
+    """Working it out takes longer than all else about the message."""
+    return Timezone.from_tzid(name)
 
 
 def _event(booking: Booking) -> Event:

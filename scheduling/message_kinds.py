@@ -103,4 +103,7 @@ def cancel_reason(booking: Booking) -> str:
             "Your bank refused the payment after all, so the visit is not booked. You have not been charged. "
             "Please choose a time again."
         )
-    return _("What you have paid for it is on its way back to you; your bank may take some days.")
+    return _(
+        "What you have paid for it is on its way back to you, less a fee where the terms of the visit name one; "
+        "your bank may take some days."
+    )

@@ -159,6 +159,7 @@ def mail_about_sessions(event: Event) -> None:
         clinic=bookings[0].clinic,
         facts=partial(_several_planned, bookings),
         extras=_with_calendar(*bookings),
+        waits=True,  # the plan may have been made in the night
     )
 
 

@@ -45,6 +45,7 @@ class Message:
     extras: Extras = Extras()
     quiet_until: dt.datetime | None = None
     is_urgent: bool = False
+    waits: bool = False  # as if its kind did
     until: dt.datetime | None = None
 
 
@@ -149,7 +150,11 @@ def _write(note: Notification, **values: object) -> None:
 def _wait_for_day(message: Message, note: Notification) -> None:
     """In the night an e-mail about what somebody has just done goes out, nothing that makes a telephone ring."""
     until = message.quiet_until
-    if until is None or message.is_urgent or (note.channel == Channel.EMAIL and not message.kind.waits):
+    if (
+        until is None
+        or message.is_urgent
+        or (note.channel == Channel.EMAIL and not (message.kind.waits or message.waits))
+    ):
         return
     left = (until - timezone.now()).total_seconds()
     if left > 0:

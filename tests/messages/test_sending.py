@@ -163,6 +163,13 @@ def test_nothing_rings_at_night(event, patient, down, allow, told):
     assert len(told()) == 1
 
 
+def test_what_can_wait_is_not_mailed_at_night(event, patient):
+    morning = timezone.now() + dt.timedelta(hours=3)
+    with pytest.raises(NotYet):
+        send(event, patient, quiet_until=morning, waits=True)
+    assert rows("next_try_at") == [("email", "queued", morning)]
+
+
 def test_urgent_message_does_not_wait_for_the_morning(event, patient, down, allow, told):
     allow(patient, reminders_sms=True)
     down(email=Refused("SMTPRecipientsRefused"))
