@@ -9,9 +9,10 @@ from django.db.models import Sum
 
 from billing import ledger
 from billing.locks import change, lock_bill_by_id
-from billing.models import Account, Bill, LedgerEntry, LedgerPosting, Payment, Refund
+from billing.models import Account, Bill, Dispute, LedgerEntry, LedgerPosting, Payment, Refund
 
 Status = Payment.Status
+BY_THE_BANK = "dispute"
 
 
 def apply(payment: Payment, bill: Bill, *, share: int) -> None:
@@ -63,10 +64,31 @@ def give_back(bill: Bill, payments: Sequence[Payment], *, reason: str) -> None:
     for payment in payments:
         on_bill = allocation(payment, bill)
         cents = min(bill.owed_cents, on_bill)
-        if cents <= 0 or not may_refund(payment):
-            continue
-        release(payment, bill, cents)
-        open_refund(payment, reason=reason, cents=cents)
+        if cents > 0 and may_refund(payment):
+            release(payment, bill, cents)
+            open_refund(payment, reason=reason, cents=cents)
+        elif payment.is_disputed and (cents := min(cents, _taken_back_cents(payment))) > 0:
+            release(payment, bill, cents)
+            _cover(payment, cents)
+
+
+def _taken_back_cents(payment: Payment) -> int:
+    """What the bank took back in lost disputes, as far as it is not the refund of something yet."""
+    lost = payment.disputes.filter(status=Dispute.LOST).aggregate(cents=Sum("amount_cents"))["cents"] or 0
+    covered = payment.refunds.filter(reason=BY_THE_BANK).aggregate(cents=Sum("amount_cents"))["cents"] or 0
+    return int(lost - covered)
+
+
+def _cover(payment: Payment, cents: int) -> None:
+    seq = payment.refunds.count() + 1
+    done = Refund.Status.SUCCEEDED
+    refund = Refund.objects.create(
+        payment=payment, seq=seq, amount_cents=cents, reason=BY_THE_BANK, status=done
+    )
+    ledger.post(ledger.covered(payment, refund))
+    payment.refresh_from_db(fields=["refunded_cents"])
+    if payment.status == Status.PAID and payment.refunded_cents == payment.captured_cents:
+        change(payment, status=Status.REFUNDED)
 
 
 def may_refund(payment: Payment) -> bool:

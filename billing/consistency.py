@@ -81,6 +81,20 @@ CHECKS = {
             GROUP BY 1) r ON r.payment_id = p.id
         GROUP BY p.id, r.cents HAVING -coalesce(sum(e.amount_cents), 0)
             <> p.captured_cents::bigint - p.refunded_cents - p.allocated_cents + coalesce(r.cents, 0)""",
+    "what the provider holds of a payment is what the ledger says": """
+        SELECT 'payment ' || p.id FROM billing_payment p
+        LEFT JOIN (SELECT payment_id, sum(amount_cents) AS cents FROM billing_ledgerentry WHERE account = 'stripe'
+            GROUP BY 1) e ON e.payment_id = p.id
+        LEFT JOIN (SELECT payment_id, sum(amount_cents) AS cents FROM billing_refund
+            WHERE status IN ('pending', 'succeeded') AND reason <> 'dispute' GROUP BY 1) r ON r.payment_id = p.id
+        LEFT JOIN (SELECT payment_id, sum(amount_cents) AS cents FROM billing_dispute WHERE status = 'lost'
+            GROUP BY 1) d ON d.payment_id = p.id
+        WHERE coalesce(e.cents, 0)
+            <> p.captured_cents::bigint - coalesce(r.cents, 0) - coalesce(d.cents, 0)""",
+    "what staff gave back at the counter was handed out": """
+        SELECT 'bill ' || d.bill_id FROM billing_deskrefund d GROUP BY d.bill_id
+        HAVING sum(d.counter_cents) > (SELECT coalesce(sum(r.amount_cents), 0) FROM billing_counterrefund r
+            JOIN billing_counterpayment c ON c.id = r.counter_payment_id WHERE c.bill_id = d.bill_id)""",
     "what was given back at the counter adds up": """
         SELECT 'counter payment ' || c.id FROM billing_counterpayment c
         LEFT JOIN billing_counterrefund r ON r.counter_payment_id = c.id

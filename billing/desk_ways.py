@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing import bills, counter, paylinks
-from billing.models import CounterPayment
+from billing.models import Bill, CounterPayment
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import money
 from patients.models import Patient
@@ -24,12 +24,15 @@ class CounterForm(forms.Form):
 
 
 def take(booking: Booking, data: QueryDict, by: User) -> str:
+    return take_for(bills.keep_bill(booking.pk), data, by)
+
+
+def take_for(bill: Bill, data: QueryDict, by: User, key: str = "") -> str:
     """Raises BadField and what `counter.take_payment` raises."""
     form = CounterForm(data)
     if not form.is_valid():
         raise BadField(form)
     given = form.cleaned_data
-    bill = bills.keep_bill(booking.pk)
     amount = bill.due_cents if given["amount"] is None else int(given["amount"] * 100)
     taken = counter.take_payment(
         bill_id=bill.pk,
@@ -37,6 +40,7 @@ def take(booking: Booking, data: QueryDict, by: User) -> str:
         method=given["method"],
         reference=given["reference"],
         by=by,
+        idempotency_key=key,
     )
     return _("%(amount)s taken: %(method)s.") % {
         "amount": money(taken.amount_cents),

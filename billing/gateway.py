@@ -126,6 +126,17 @@ class RefundResult:
 
 
 @dataclass(frozen=True)
+class DisputeResult:
+    ref: str
+    status: str  # needs_response, under_review, won, lost, warning_…
+    amount_cents: int
+    reason: str
+    intent_ref: str
+    created_at: datetime
+    evidence_due_at: datetime | None
+
+
+@dataclass(frozen=True)
 class ProviderEvent:
     """That something happened, never what: the state comes from `retrieve_intent` and `list_refunds`."""
 
@@ -253,6 +264,10 @@ class Gateway:
         with named_errors(intent_ref or ""):
             for found in self._api.refunds.list(params).auto_paging_iter():
                 yield read_refund(found)
+
+    def retrieve_dispute(self, ref: str) -> DisputeResult:
+        with named_errors():
+            return read_dispute(self._api.disputes.retrieve(ref))
 
     # -- Events ----------------------------------------------------------------------------------
 
@@ -388,6 +403,19 @@ def read_refund(found: stripe.Refund) -> RefundResult:
         metadata=plain(found.metadata),
         created_at=instant(found.created),
         failure_reason=getattr(found, "failure_reason", None) or "",
+    )
+
+
+def read_dispute(found: stripe.Dispute) -> DisputeResult:
+    due_by = found.evidence_details.due_by
+    return DisputeResult(
+        ref=found.id,
+        status=found.status,
+        amount_cents=found.amount,
+        reason=found.reason,
+        intent_ref=ref_of(found.payment_intent),
+        created_at=instant(found.created),
+        evidence_due_at=instant(due_by) if due_by else None,
     )
 
 

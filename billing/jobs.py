@@ -18,7 +18,7 @@ from billing import (
     webhooks,
 )
 from billing.gateway import PaymentProviderDown
-from billing.models import Bill, Payment
+from billing.models import Bill, DeskRefund, Payment
 from clinic_booking.events import NotYet, subscribe
 from clinic_booking.jobs import RETRY
 from clinic_booking.messages.sending import overtaken
@@ -119,6 +119,32 @@ def mail_about_lost_time(event: Event) -> None:
         to=payment.patient,
         clinic=hold.clinic,
         facts=partial(message_kinds.not_booked, payment, is_refunded=refunded),
+    )
+
+
+@subscribe("bill.refunded", "payment.disputed")
+def settle_refund(event: Event) -> None:
+    """What staff give back is sent to the provider; after a dispute it is known whether something is owed."""
+    involved = Bill.objects.filter(pk=event.data["bill"])
+    if event.topic == "payment.disputed":
+        involved = Bill.objects.filter(entries__payment=event.data["payment"]).distinct()
+    for bill in involved.order_by("pk"):
+        if bill.booking_id:
+            _keep(bill.booking_id)
+        else:
+            for payment in bills.unfinished_payments(bill):
+                payments.finalize(payment.pk)
+
+
+@subscribe("bill.refunded")
+def mail_about_refund(event: Event) -> None:
+    refund = DeskRefund.objects.select_related("bill__clinic", "bill__patient").get(pk=event.data["refund"])
+    tell(
+        event=event,
+        kind="refunded",
+        to=refund.bill.patient,
+        clinic=refund.bill.clinic,
+        facts=partial(message_kinds.refunded, refund),
     )
 
 

@@ -12,6 +12,7 @@ from billing.models import (
     CounterPayment,
     CounterRefund,
     CreditNote,
+    Dispute,
     LedgerEntry,
     LedgerPosting,
     Payment,
@@ -150,6 +151,24 @@ def refund_failed(payment: Payment, refund: Refund) -> Movement:
         Entry(Account.CUSTOMER, -refund.amount_cents, payment=payment),
     ]
     return Movement(f"refund_failed:{refund.pk}", Kind.REFUND_FAILED, payment.clinic, entries)
+
+
+def lost(payment: Payment, dispute: Dispute) -> Movement:
+    """The bank has taken the charge back; what it was for was delivered, so the bill stays paid."""
+    entries = [
+        Entry(Account.LOSS, dispute.amount_cents, payment=payment),
+        Entry(Account.STRIPE, -dispute.amount_cents, payment=payment),
+    ]
+    return Movement(f"dispute:{dispute.pk}", Kind.DISPUTE, payment.clinic, entries)
+
+
+def covered(payment: Payment, refund: Refund) -> Movement:
+    """What had to be given back anyway was given back by the bank: no loss."""
+    entries = [
+        Entry(Account.CUSTOMER, refund.amount_cents, payment=payment),
+        Entry(Account.LOSS, -refund.amount_cents, payment=payment),
+    ]
+    return Movement(f"dispute_cover:{refund.pk}", Kind.DISPUTE, payment.clinic, entries)
 
 
 def taken(counter: CounterPayment) -> Movement:

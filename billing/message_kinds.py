@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing import paylinks
-from billing.models import Bill, Payment
+from billing.models import Bill, DeskRefund, Payment
 from clinic_booking.messages.kinds import FACTS, VISIT, Kind, register
 from clinic_booking.templatetags.page import local_date, money
 from scheduling.message_kinds import place_facts, time_facts, visit_facts
@@ -33,6 +33,12 @@ register(
         gettext_lazy("A link to pay"),
         gettext_lazy("Pay for your visit at {clinic}"),
         (*VISIT, "link", "amount", "expires"),
+    ),
+    Kind(
+        "refunded",
+        gettext_lazy("Money given back"),
+        gettext_lazy("Your refund from {clinic}"),
+        ("clinic", "address", "phone", "amount", "number", "sentence"),
     ),
     Kind(
         "pay_bill",
@@ -72,3 +78,15 @@ def pay_link(bill: Bill, expires_at: dt.datetime) -> dict[str, Any]:
     if bill.booking:
         return visit_facts(bill.booking, **facts)
     return {**place_facts(bill.clinic), **facts, "number": bill.serial}
+
+
+def refunded(refund: DeskRefund) -> dict[str, Any]:
+    online = _("%(amount)s goes back the way you paid; your bank may take some days.")
+    at_counter = _("%(amount)s was given back to you at the clinic.")
+    parts = ((online, refund.online_cents), (at_counter, refund.counter_cents))
+    return {
+        **place_facts(refund.bill.clinic),
+        "amount": money(refund.amount_cents),
+        "number": refund.bill.serial,
+        "sentence": " ".join(text % {"amount": money(cents)} for text, cents in parts if cents),
+    }

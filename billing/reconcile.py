@@ -180,8 +180,7 @@ def _missed_events(first: dt.datetime, fix: bool) -> Iterator[Finding]:
             continue
         payment = Payment.objects.filter(provider_ref=event.intent_ref).first()
         # What is settled was compared above; only the news of a dispute comes by event alone.
-        about_dispute = event.type.startswith("charge.dispute.")
-        if not payment or (payment.is_disputed if about_dispute else payment.is_settled):
+        if not payment or (payment.is_settled and not event.type.startswith("charge.dispute.")):
             continue
         if fix:
             webhooks.note(event)

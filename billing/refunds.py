@@ -134,12 +134,3 @@ def _close_if_it_is_back(payment: Payment, reason: str) -> None:
     else:
         return
     tell("payment.refunded", payment, reason=reason)
-
-
-def flag_dispute(payment_id: uuid.UUID) -> None:
-    """The patient's bank asks for the money back: no refund from now on, a person answers it."""
-    with transaction.atomic(durable=True):
-        payment = lock(payment_id)
-        if not payment.is_disputed:
-            change(payment, is_disputed=True, problem="disputed")
-            logger.error("payment is disputed", extra={"payment": str(payment.pk)})

@@ -19,6 +19,11 @@ declare(
     note="`expires_at`: seconds since 1970",
 )
 
+REFUNDED = {"refund": int, "bill": int, "booking": int | None, "amount_cents": int, "online_cents": int}
+declare("bill.refunded", "bill", {**REFUNDED, "reason": str, "by": int})
+DISPUTE = {"dispute": str, "payment": str, "bill": int | None, "amount_cents": int, "status": str}
+declare("payment.disputed", "payment", DISPUTE, note="opened, changed or decided: `status` is the provider's")
+
 PAYMENT = {"payment": str, "booking": int | None, "bill": int | None, "amount_cents": int}
 declare("payment.succeeded", "payment", PAYMENT)
 declare("payment.failed", "payment", PAYMENT | {"reason": str}, note="`booking`: null where none was won")

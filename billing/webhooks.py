@@ -11,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from procrastinate.contrib.django import app
 
-from billing import gateway, payments, refunds
+from billing import disputes, gateway, payments, refunds
 from billing.gateway import WEBHOOK_TOPICS, BadSignature
 from billing.locks import is_live_mode
 from billing.models import Payment, ProviderEvent
@@ -79,5 +79,5 @@ def settle(event_id: str) -> None:
     elif event.type.startswith("refund."):
         refunds.adopt(payment_id)
     else:
-        refunds.flag_dispute(payment_id)
+        disputes.look(payment_id, event.object_ref)
     ProviderEvent.objects.filter(pk=event_id).update(processed_at=Now())

@@ -1,9 +1,9 @@
-"""Money on the desk's list of what is to be done: today's visits that are not paid, bills of contracts."""
+"""Money on the desk's list of what is to be done: visits and contracts that are not paid, and disputes."""
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.utils.translation import gettext_lazy as _
 
-from billing.models import Bill
+from billing.models import Bill, Dispute
 from scheduling.models import Booking, Clinic
 from scheduling.work_lists import LIMIT, Rows, WorkList, register
 
@@ -46,5 +46,24 @@ register(
         "file-earmark-text",
         "billing/_work_contract_bill.html",
         contract_bills,
+    )
+)
+
+
+def disputes(clinic: Clinic) -> Rows:
+    """Open ones, the one whose evidence is due first at the top."""
+    found = Dispute.objects.filter(Q(payment__hold__clinic=clinic) | Q(payment__bill__clinic=clinic))
+    related = "payment__patient", "payment__booking", "payment__bill__booking"
+    return found.filter(closed_at=None).select_related(*related).order_by("evidence_due_at", "pk")[:LIMIT]
+
+
+register(
+    WorkList(
+        "disputes",
+        _("Disputed payments"),
+        _("No payment is disputed."),
+        "bank",
+        "billing/_work_dispute.html",
+        disputes,
     )
 )

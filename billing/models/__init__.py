@@ -7,10 +7,14 @@ from billing.models.contracts import (
     ContractPattern,
     ContractSeries,
 )
+from billing.models.desk_refunds import AnsweredRequest, DeskRefund, Dispute
 from billing.models.ledger import Account, LedgerEntry, LedgerPosting
 from billing.models.payments import CounterPayment, CounterRefund, Payment, ProviderEvent, Refund
 
 __all__ = [
+    "AnsweredRequest",
+    "DeskRefund",
+    "Dispute",
     "Account",
     "Bill",
     "BillLine",

@@ -188,9 +188,6 @@ class CounterPayment(models.Model):
         TERMINAL = "terminal", _("Card terminal")
         PAYNOW = "paynow", _("PayNow")
 
-    idempotency_key = models.UUIDField(
-        _("idempotency key"), unique=True, default=uuid.uuid4, editable=False, help_text=_("Of the form.")
-    )
     bill = models.ForeignKey(
         "billing.Bill", models.PROTECT, related_name="counter_payments", verbose_name=_("bill")
     )
@@ -226,7 +223,6 @@ class CounterPayment(models.Model):
 class CounterRefund(models.Model):
     """Money given back at the desk, in the way it came."""
 
-    idempotency_key = models.UUIDField(_("idempotency key"), unique=True, default=uuid.uuid4, editable=False)
     counter_payment = models.ForeignKey(
         CounterPayment, models.PROTECT, related_name="refunds", verbose_name=_("payment at the counter")
     )

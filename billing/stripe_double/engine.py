@@ -92,6 +92,8 @@ class Engine:
                 return refunds.create(self.store, arguments("refunds.create", form), key)
             case "GET", ["v1", ("payment_intents" | "refunds" | "events") as kind]:
                 return self._list(kind, path, arguments(f"{kind}.list", form))
+            case "GET", ["v1", "disputes", ref]:
+                return self.store.find("disputes", ref, "dispute")
             case "GET", ["v1", ("payment_intents" | "refunds" | "events") as kind, ref]:
                 arguments(f"{kind}.retrieve", form)
                 return self.store.find(TABLES[kind], ref, kind.removesuffix("s"))
