@@ -14,9 +14,9 @@ EXPECTED = """
     UNION ALL SELECT 'capture:' || id, 'stripe', captured_cents::bigint FROM billing_payment
     UNION ALL SELECT 'capture:' || id, 'customer', -captured_cents::bigint FROM billing_payment
     UNION ALL SELECT 'refund:' || id, 'stripe', -amount_cents::bigint FROM billing_refund
-        WHERE status IN ('pending', 'succeeded')
+        WHERE status IN ('pending', 'succeeded') AND reason <> 'dispute'
     UNION ALL SELECT 'refund:' || id, 'customer', amount_cents::bigint FROM billing_refund
-        WHERE status IN ('pending', 'succeeded')
+        WHERE status IN ('pending', 'succeeded') AND reason <> 'dispute'
     UNION ALL SELECT 'counter:' || id, method, amount_cents::bigint FROM billing_counterpayment
     UNION ALL SELECT 'counter:' || id, 'receivable', -amount_cents::bigint FROM billing_counterpayment
     UNION ALL SELECT 'counter_refund:' || r.id, c.method, -r.amount_cents::bigint
@@ -45,7 +45,7 @@ CHECKS = {
             JOIN billing_ledgerposting s ON s.id = e.posting_id
             WHERE e.account = 'stripe' AND s.kind <> 'dispute' GROUP BY 1) l ON l.payment_id = p.id
         LEFT JOIN (SELECT payment_id, sum(amount_cents) AS cents FROM billing_refund
-            WHERE status IN ('pending', 'succeeded') GROUP BY 1) r ON r.payment_id = p.id
+            WHERE status IN ('pending', 'succeeded') AND reason <> 'dispute' GROUP BY 1) r ON r.payment_id = p.id
         WHERE coalesce(l.cents, 0) <> p.captured_cents::bigint - coalesce(r.cents, 0)""",
     "the key of a posting says its kind": """
         SELECT 'posting ' || key FROM billing_ledgerposting WHERE split_part(key, ':', 1) <> kind""",

@@ -81,16 +81,13 @@ CHECKS = {
             GROUP BY 1) r ON r.payment_id = p.id
         GROUP BY p.id, r.cents HAVING -coalesce(sum(e.amount_cents), 0)
             <> p.captured_cents::bigint - p.refunded_cents - p.allocated_cents + coalesce(r.cents, 0)""",
-    "what the provider holds of a payment is what the ledger says": """
-        SELECT 'payment ' || p.id FROM billing_payment p
-        LEFT JOIN (SELECT payment_id, sum(amount_cents) AS cents FROM billing_ledgerentry WHERE account = 'stripe'
-            GROUP BY 1) e ON e.payment_id = p.id
-        LEFT JOIN (SELECT payment_id, sum(amount_cents) AS cents FROM billing_refund
-            WHERE status IN ('pending', 'succeeded') AND reason <> 'dispute' GROUP BY 1) r ON r.payment_id = p.id
-        LEFT JOIN (SELECT payment_id, sum(amount_cents) AS cents FROM billing_dispute WHERE status = 'lost'
-            GROUP BY 1) d ON d.payment_id = p.id
-        WHERE coalesce(e.cents, 0)
-            <> p.captured_cents::bigint - coalesce(r.cents, 0) - coalesce(d.cents, 0)""",
+    "what a lost dispute took is in the ledger": """
+        SELECT 'payment ' || coalesce(d.payment_id, e.payment_id) FROM
+            (SELECT payment_id, sum(amount_cents) AS cents FROM billing_dispute WHERE status = 'lost' GROUP BY 1) d
+        FULL JOIN (SELECT payment_id, -sum(amount_cents) AS cents FROM billing_ledgerentry l
+            JOIN billing_ledgerposting p ON p.id = l.posting_id
+            WHERE p.kind = 'dispute' AND account = 'stripe' GROUP BY 1) e ON e.payment_id = d.payment_id
+        WHERE d.cents IS DISTINCT FROM e.cents""",
     "what staff gave back at the counter was handed out": """
         SELECT 'bill ' || d.bill_id FROM billing_deskrefund d GROUP BY d.bill_id
         HAVING sum(d.counter_cents) > (SELECT coalesce(sum(r.amount_cents), 0) FROM billing_counterrefund r

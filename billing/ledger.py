@@ -168,7 +168,7 @@ def covered(payment: Payment, refund: Refund) -> Movement:
         Entry(Account.CUSTOMER, refund.amount_cents, payment=payment),
         Entry(Account.LOSS, -refund.amount_cents, payment=payment),
     ]
-    return Movement(f"dispute_cover:{refund.pk}", Kind.DISPUTE, payment.clinic, entries)
+    return Movement(f"dispute:cover:{refund.pk}", Kind.DISPUTE, payment.clinic, entries)
 
 
 def taken(counter: CounterPayment) -> Movement:
