@@ -1,7 +1,7 @@
 """The desk's pages about a contract's money: its instalments, what is paid, what it costs to end it."""
 
+import functools
 from collections.abc import Callable
-from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -10,16 +10,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from billing import contracts, counter, instalments, paylinks
+from billing import contracts, counter, desk_ways, instalments, paylinks
 from billing.contract_plan import DayForm, EqualForm, PartForms, first_parts, stored_parts
 from billing.contract_views import at_desk, find, form_methods, page, settlement_of, user_of
 from billing.contracts import Incomplete, NotDraft
-from billing.desk_ways import CounterForm
 from billing.models import Bill, Contract
+from billing.once import OtherRequest, key_of
 from clinic_booking.context import Request
 from clinic_booking.errors import NamedError
-from clinic_booking.templatetags.page import money
-from scheduling.forms import BadField
 from scheduling.models import Clinic
 from scheduling.views import see_other
 
@@ -95,20 +93,8 @@ def settlement(request: Request, clinic: Clinic, reference: str) -> HttpResponse
 @require_POST
 def take(request: Request, clinic: Clinic, reference: str, bill_id: int) -> HttpResponse:
     bill = _bill(clinic, reference, bill_id)
-
-    def act() -> str:
-        form = CounterForm(request.POST)
-        if not form.is_valid():
-            raise BadField(form)
-        given = form.cleaned_data
-        amount = bill.due_cents if given["amount"] is None else int(given["amount"] * 100)
-        words: dict[str, Any] = {"method": given["method"], "reference": given["reference"]}
-        taken = counter.take_payment(bill_id=bill.pk, amount_cents=amount, by=user_of(request), **words)
-        return _("%(amount)s taken: %(method)s.") % {
-            "amount": money(taken.amount_cents),
-            "method": taken.get_method_display(),
-        }
-
+    key = key_of(request)
+    act = functools.partial(desk_ways.take_for, bill, request.POST, user_of(request), key)
     return _done(request, clinic, reference, act)
 
 
@@ -143,6 +129,8 @@ def _bill(clinic: Clinic, reference: str, bill_id: int) -> Bill:
 def _done(request: Request, clinic: Clinic, reference: str, act: Callable[[], str]) -> HttpResponse:
     try:
         messages.success(request, act())
+    except OtherRequest:
+        raise
     except NamedError as refusal:
         messages.error(request, str(refusal))
     return see_other(reverse("contract", args=[clinic.slug, reference]) + "#money")
