@@ -158,3 +158,14 @@ def test_trying_again_begins_with_the_first_channel(
         ("email", "sent"),
         ("sms", "skipped"),
     ]
+
+
+def test_desk_sees_what_a_patient_was_told(event, visit, clinic, client, receptionist):
+    client.force_login(receptionist)
+    details = f"/desk/{clinic.slug}/bookings/{visit.reference}/"
+    assert "to the patient" not in client.get(details).content.decode().split("Reference")[1]
+    note_of(event, "email", "failed")
+    note_of(event, "sms", "delivered", sent_at=visit.created_at, delivered_at=visit.created_at)
+    page = client.get(details).content.decode()
+    assert "2 messages to the patient" in page
+    assert "SMS · <strong>Delivered</strong>" in page
