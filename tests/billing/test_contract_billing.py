@@ -87,6 +87,12 @@ def test_equal_parts_are_monthly_and_the_first_has_the_remainder():
     ]
 
 
+def test_dates_of_a_short_month():
+    first = dt.date(2027, 12, 31)
+    days = [part.due_on for part in equal_parts(300, count=3, first_on=first)]
+    assert days == [first, dt.date(2028, 1, 31), dt.date(2028, 2, 29)]
+
+
 @pytest.mark.parametrize(
     ("cents", "days", "said"),
     [

@@ -235,7 +235,7 @@ def notes_gst(bill):
     return sum(bill.credit_notes.values_list("gst_cents", flat=True))
 
 
-def broken():
+def broken() -> list[tuple[str, str]]:
     """What `check_consistency` would say of bills and the ledger."""
     names = [n for n in CHECKS if "contract" in n or "bill" in n or "credit" in n or "posting" in n]
     with connection.cursor() as cursor:

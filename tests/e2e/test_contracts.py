@@ -1,4 +1,4 @@
-"""A course is sold, confirmed, seen on the calendar and by its patient."""
+"""A course is sold, confirmed, paid, seen on the calendar and by its patient, and ended."""
 
 import datetime as dt
 
@@ -156,3 +156,50 @@ def test_patient_chooses_the_time_of_a_session_and_pays_nothing(desk, open_brows
     page.get_by_role("button", name="Confirm booking").click()
     expect(page.get_by_role("heading", name="Your visit is booked")).to_be_visible()
     assert last.session.bookings.live().get().price_cents == 0
+
+
+def test_contract_in_instalments_is_paid_and_ended(desk, draft, look, system):
+    """Planned in three parts, confirmed, the first paid at the counter, ended with the refund shown before."""
+    Contract.objects.filter(pk=draft.pk).update(billing="instalments")
+    open_contract(desk, draft)
+    desk.get_by_role("link", name="Plan the instalments").click()
+    desk.get_by_label("Number of instalments").fill("4")
+    desk.get_by_role("button", name="Work out monthly parts").click()
+    expect(desk.get_by_label("Amount (S$)").nth(3)).to_have_value("75.00")
+    look(desk)
+    desk.get_by_label("Amount (S$)").nth(0).fill("150.00")
+    desk.get_by_role("button", name="Save the instalments").click()
+    expect(
+        desk.get_by_text("add up to S$\u00a0375.00, but the contract costs S$\u00a0300.00")
+    ).to_be_visible()
+    look(desk, status=422)
+    desk.get_by_label("Amount (S$)").nth(3).fill("")
+    desk.get_by_label("Due on", exact=True).nth(3).fill("")
+    desk.get_by_role("button", name="Save the instalments").click()
+    expect(desk.locator("[data-part]")).to_have_count(3)
+    desk.get_by_role("button", name="Confirm and plan all sessions").click()
+    first = desk.locator('[data-part="1"]')
+    expect(first.get_by_text("To be paid", exact=True)).to_be_visible()
+    look(desk)
+
+    first.get_by_text("Take payment").click()
+    first.get_by_label("Amount (S$)").fill("100.00")
+    look(desk)
+    first.get_by_role("button", name="Record the payment").click()
+    expect(first.get_by_text("50.00 to be paid")).to_be_visible()
+
+    desk.get_by_role("link", name="Cancel the contract").click()
+    refund = desk.locator("[data-refund]")
+    expect(refund).to_have_text("S$\u00a070.00")
+    desk.get_by_role("radio", name="Keep it").nth(0).check()
+    expect(refund).to_have_text("S$\u00a025.00")
+    for number in range(1, 6):
+        desk.get_by_role("radio", name="Cancel it").nth(number).check()
+    expect(desk.get_by_text("5 unused sessions worth")).to_be_visible()
+    look(desk)
+    desk.get_by_role("button", name="Cancel the contract").click()
+    expect(first.get_by_text("S$\u00a025.00 is to be given back.")).to_be_visible()
+    look(desk)
+    first.get_by_role("button", name="Record: the money was given back").click()
+    expect(desk.get_by_text("Recorded: the money was given back.")).to_be_visible()
+    expect(desk.locator("[data-part]")).to_have_count(1)
