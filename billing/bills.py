@@ -61,7 +61,7 @@ def _keep(bill: Bill, booking: Booking, payments: Sequence[Payment]) -> None:
     for payment in payments:
         if payment.hold_id:
             apply(payment, bill, share=groups.share(booking))
-    _credit_to(bill, owed_by_rule(booking), _reason(booking))
+    credit_to(bill, owed_by_rule(booking), _reason(booking))
     give_back(bill, payments, reason="booking_cancelled")
     bill.refresh_from_db()
 
@@ -158,7 +158,7 @@ def _reason(booking: Booking) -> CreditNote.Reason:
     return CreditNote.Reason.NOSHOW if is_noshow else CreditNote.Reason.CANCELLED
 
 
-def _credit_to(bill: Bill, net_cents: int, reason: CreditNote.Reason) -> None:
+def credit_to(bill: Bill, net_cents: int, reason: CreditNote.Reason) -> None:
     """Credit what is billed above `net_cents`, if anything is."""
     if (surplus := bill.net_cents - net_cents) > 0:
         credit(bill, cents=surplus, reason=reason)

@@ -75,7 +75,7 @@ def bill_booking(event: Event) -> None:
     bills.keep_bill(event.data["booking"])
 
 
-@subscribe("appointment.cancelled", "appointment.reverted")
+@subscribe("appointment.cancelled", "appointment.reverted", "fee.waived")
 def settle_booking(event: Event) -> None:
     _keep(event.data["booking"])
 

@@ -5,6 +5,12 @@ from clinic_booking.topics import declare
 declare("bill.issued", "bill", {"bill": int, "booking": int | None, "total_cents": int})
 CREDITED = {"credit_note": int, "bill": int, "booking": int | None, "amount_cents": int, "reason": str}
 declare("bill.credited", "bill", {**CREDITED, "by": int | None})
+declare(
+    "fee.waived",
+    "bill",
+    {"booking": int, "bill": int, "credit_note": int, "amount_cents": int, "by": int},
+    note="why is on the credit note",
+)
 
 TAKEN = {"booking": int | None, "bill": int, "amount_cents": int, "method": str, "by": int}
 declare("counter.paid", "bill", TAKEN)

@@ -1,9 +1,9 @@
-"""Money on the desk's list of what is to be done: visits and contracts that are not paid, and disputes."""
+"""Money on the desk's lists: visits, fees and contracts not paid, what is to be given back, and disputes."""
 
-from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
-from billing.models import Bill, Dispute
+from billing.models import Bill, CounterPayment, Dispute
 from scheduling.models import Booking, Clinic
 from scheduling.work_lists import LIMIT, Rows, WorkList, register
 
@@ -18,6 +18,42 @@ def unpaid(clinic: Clinic) -> Rows:
     return found.select_related(*related).order_by("starts_at", "pk")[:LIMIT]
 
 
+def fees(clinic: Clinic) -> Rows:
+    """Of visits that did not take place. Who did not come today may still do so."""
+    first, _until = clinic.day_bounds(clinic.today())
+    over = Q(booking__status="cancelled") | Q(booking__status="noshow", booking__starts_at__lt=first)
+    found = Bill.objects.filter(over, clinic=clinic, status__in=Bill.UNPAID)
+    return found.select_related("patient", "booking__service").order_by("issued_at", "pk")[:LIMIT]
+
+
+def money_back(clinic: Clinic) -> Rows:
+    """For visits, at the counter; what was paid online goes back by itself."""
+    taken = CounterPayment.objects.filter(bill=OuterRef("pk"), amount_cents__gt=F("returned_cents"))
+    due = Bill.objects.filter(clinic=clinic, contract=None, status=Bill.Status.REFUND_DUE)
+    found = due.filter(Exists(taken))
+    return found.select_related("patient", "booking__service").order_by("issued_at", "pk")[:LIMIT]
+
+
+register(
+    WorkList(
+        "money_back",
+        _("Money to give back"),
+        _("Nobody is to get money back at the counter."),
+        "arrow-counterclockwise",
+        "billing/_work_money_back.html",
+        money_back,
+    )
+)
+register(
+    WorkList(
+        "fees",
+        _("Fees not paid"),
+        _("Nobody owes a fee."),
+        "receipt",
+        "billing/_work_fee.html",
+        fees,
+    )
+)
 register(
     WorkList(
         "unpaid",

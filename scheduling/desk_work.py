@@ -101,21 +101,21 @@ def act(view: View) -> View:
 def tick(request: Request, here: Clinic, pk: int) -> HttpResponse:
     _find_row(here, "notes", pk)
     done = desk_notes.tick_off(note_id=pk, by=_user(request))
-    return _after(request, here, "notes", _("Done.") if done else _faster())
+    return after(request, here, "notes", _("Done.") if done else _faster())
 
 
 @act
 def retry(request: Request, here: Clinic, pk: int) -> HttpResponse:
     _find_row(here, "messages", pk)
     queued = undelivered.try_again(notification_id=pk, by=_user(request))
-    return _after(request, here, "messages", _("It is sent once more.") if queued else _faster())
+    return after(request, here, "messages", _("It is sent once more.") if queued else _faster())
 
 
 @act
 def told(request: Request, here: Clinic, pk: int) -> HttpResponse:
     _find_row(here, "messages", pk)
     ended = undelivered.told_by_phone(notification_id=pk, by=_user(request))
-    return _after(request, here, "messages", _("Noted: told by telephone.") if ended else _faster())
+    return after(request, here, "messages", _("Noted: told by telephone.") if ended else _faster())
 
 
 @act
@@ -124,8 +124,8 @@ def withdraw(request: Request, here: Clinic, pk: int) -> HttpResponse:
     try:
         waitlist_offers.withdraw(offer_id=offer.pk, by=_user(request))
     except BookingError as refusal:
-        return _after(request, here, "offers", str(refusal))
-    return _after(request, here, "offers", _("The offer is withdrawn."))
+        return after(request, here, "offers", str(refusal))
+    return after(request, here, "offers", _("The offer is withdrawn."))
 
 
 @act
@@ -135,24 +135,24 @@ def contact(request: Request, here: Clinic, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _refused(request, here, pk, form)
     contacts.change_contact(patient_id=patient.pk, by=_user(request), clinic_id=here.pk, **form.cleaned_data)
-    return _after(request, here, "contacts", _("Saved."))
+    return after(request, here, "contacts", _("Saved."))
 
 
 @act
 def apart(request: Request, here: Clinic, pk: int, other: int) -> HttpResponse:
     patient, look_alike = get_object_or_404(_coming(here), pk=pk), get_object_or_404(Patient, pk=other)
     if patient.phone != look_alike.phone:
-        return _after(request, here, "contacts", _faster())
+        return after(request, here, "contacts", _faster())
     both = (patient.pk, look_alike.pk)
     contacts.tell_apart(patient_ids=both, by=_user(request), clinic_id=here.pk)
-    return _after(request, here, "contacts", _("Noted: these are two people."))
+    return after(request, here, "contacts", _("Noted: these are two people."))
 
 
 @act
 def no_email(request: Request, here: Clinic, pk: int) -> HttpResponse:
     patient = get_object_or_404(_coming(here), pk=pk)
     contacts.has_no_email(patient_id=patient.pk, by=_user(request), clinic_id=here.pk)
-    return _after(request, here, "contacts", _("Noted: has no e-mail address."))
+    return after(request, here, "contacts", _("Noted: has no e-mail address."))
 
 
 def _coming(here: Clinic) -> Any:
@@ -171,7 +171,7 @@ def _faster() -> str:
     return _("A colleague was faster.")
 
 
-def _after(request: Request, here: Clinic, slug: str, said: str) -> HttpResponse:
+def after(request: Request, here: Clinic, slug: str, said: str) -> HttpResponse:
     """The list without the row; the focus goes to what stands in its place now."""
     if not request.htmx:
         messages.success(request, said)

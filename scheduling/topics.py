@@ -21,7 +21,7 @@ declare(
 declare(
     "appointment.cancelled",
     "booking",
-    BOOKING | {"reason": str, "fee_cents": int, "by": int | None},
+    BOOKING | {"reason": str, "fee_cents": int | None, "by": int | None},
     note="`fee_cents`: what is charged all the same",
 )
 declare(
@@ -32,7 +32,7 @@ declare(
 declare("appointment.called", "booking", BOOKING | {"station": int, "by": int})
 declare("appointment.started", "booking", BOOKING | {"walk_in": int | None, "by": int})
 declare("appointment.fulfilled", "booking", BOOKING | {"by": int})
-declare("appointment.noshow", "booking", BOOKING | {"fee_cents": int, "by": int})
+declare("appointment.noshow", "booking", BOOKING | {"fee_cents": int | None, "by": int})
 declare(
     "appointment.reverted",
     "booking",

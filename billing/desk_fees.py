@@ -1,0 +1,48 @@
+"""The desk waives the fee of a visit, and gives back what its list of work says."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from billing import counter, waivers
+from billing.models import Bill
+from clinic_booking.context import Request
+from clinic_booking.errors import NamedError
+from clinic_booking.templatetags.page import money
+from scheduling import desk_work
+from scheduling.desk import acts_at
+from scheduling.models import Booking, Clinic
+from scheduling.views import see_other
+
+
+@login_required
+@require_POST
+def waive(request: Request, clinic: str, reference: str) -> HttpResponse:
+    assert request.user.is_authenticated
+    here = get_object_or_404(acts_at(request.user), slug=clinic)
+    booking = get_object_or_404(Booking, clinic=here, reference=reference)
+    try:
+        reason = request.POST.get("reason", "")
+        waived = waivers.waive_fee(booking_id=booking.pk, reason=reason, by=request.user)
+    except NamedError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        amount = money(waived.amount_cents)
+        messages.success(request, _("The fee of %(amount)s is waived.") % {"amount": amount})
+    return see_other(reverse("desk_booking", args=[here.slug, booking.reference]))
+
+
+@desk_work.act
+def return_money(request: Request, here: Clinic, pk: int) -> HttpResponse:
+    bill = get_object_or_404(Bill, pk=pk, clinic=here)
+    assert request.user.is_authenticated
+    try:
+        counter.return_payment(bill_id=bill.pk, by=request.user)
+        said = _("Recorded: the money was given back.")
+    except NamedError as refusal:
+        said = str(refusal)
+    return desk_work.after(request, here, "money_back", said)
