@@ -2,5 +2,6 @@
 
 from billing.demo.bills import bill_bookings, pay_bills
 from billing.demo.contracts import make_contracts
+from billing.demo.fees import make_fees
 
-__all__ = ["bill_bookings", "make_contracts", "pay_bills"]
+__all__ = ["bill_bookings", "make_contracts", "make_fees", "pay_bills"]

@@ -9,7 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from billing import gst, ledger
-from billing.bills import line_text
+from billing.bills import line_text, owed_by_rule
 from billing.models import Bill, BillLine, BillSeries, CounterPayment, CreditNote
 from clinic_booking.models import User
 from scheduling.demo.staff import username
@@ -66,7 +66,9 @@ def _bill_entity(entity: LegalEntity) -> int:
         series.last_number += len(bills)
         ledger.post_all(map(ledger.issued, bills))
         pairs = zip(bills, bookings, strict=True)
-        _credit([bill for bill, of in pairs if of.status == Booking.Status.CANCELLED], series)
+        _credit(
+            [(bill, surplus) for bill, of in pairs if (surplus := of.price_cents - owed_by_rule(of))], series
+        )
         series.save(update_fields=["last_number", "last_credit_number"])
     return len(bills)
 
@@ -90,18 +92,20 @@ def _bill(entity: LegalEntity, booking: Booking, number: int) -> Bill:
     )
 
 
-def _credit(bills: Sequence[Bill], series: BillSeries) -> None:
-    """What was cancelled is credited: the same as `bills.credit`, for many at once."""
+def _credit(surplus: Sequence[tuple[Bill, int]], series: BillSeries) -> None:
+    """What is not owed for visits that did not take place: the same as `bills.credit`, for many at once."""
     notes = CreditNote.objects.bulk_create(
         CreditNote(
             bill=bill,
             legal_entity=series.legal_entity,
             number=number,
-            amount_cents=bill.total_cents,
-            gst_cents=bill.gst_cents,
-            reason=CreditNote.Reason.CANCELLED,
+            amount_cents=cents,
+            gst_cents=bill.gst_cents - gst.within(bill.total_cents - cents, bill.gst_basis_points),
+            reason=CreditNote.Reason.CANCELLED
+            if bill.booking and bill.booking.status == Booking.Status.CANCELLED
+            else CreditNote.Reason.NOSHOW,
         )
-        for number, bill in enumerate([b for b in bills if b.total_cents], series.last_credit_number + 1)
+        for number, (bill, cents) in enumerate(surplus, series.last_credit_number + 1)
     )
     series.last_credit_number += len(notes)
     ledger.post_all(map(ledger.credited, notes))

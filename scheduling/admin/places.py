@@ -12,6 +12,7 @@ from scheduling.models import (
     Membership,
     Practitioner,
     Service,
+    ServicePolicy,
     Station,
     WalkingTime,
 )
@@ -34,6 +35,24 @@ class MembershipInline(TabularInline):
     autocomplete_fields = ["user"]
 
 
+TERMS = [
+    "payment_policy",
+    "deposit_percent",
+    "free_cancel_hours",
+    "late_cancel_percent",
+    "no_show_percent",
+]
+
+
+class ServicePolicyInline(TabularInline):
+    """What differs from the clinic's own terms. Bookings that are made keep what they were made under."""
+
+    model = ServicePolicy
+    extra = 0
+    autocomplete_fields = ["service"]
+    fields = ["service", *TERMS]
+
+
 @admin.register(LegalEntity)
 class LegalEntityAdmin(ModelAdmin):
     list_display = ["name", "uen", "gst_number", "gst_from", "gst_until"]
@@ -48,7 +67,7 @@ class ClinicAdmin(ModelAdmin):
     search_fields = ["name", "slug", "address"]
     autocomplete_fields = ["legal_entity"]
     prepopulated_fields = {"slug": ["name"]}
-    inlines = [StationInline, EquipmentInline, MembershipInline]
+    inlines = [ServicePolicyInline, StationInline, EquipmentInline, MembershipInline]
 
 
 @admin.register(Station)

@@ -221,6 +221,8 @@ def _write(visits: list[Visit], day: dt.date) -> int:
         _booking(visit, state, session, tickets, now)
         for visit, state, session in zip(visits, states, sessions, strict=True)
     )
+    absent = [booking.pk for booking in bookings if booking.status == Booking.Status.NOSHOW]
+    Booking.objects.filter(pk__in=absent).update(fee_cents=F("no_show_fee_cents"))
     _claim(visits, bookings)
     _reserve(visits, bookings, day)
     return len(bookings)
@@ -273,6 +275,7 @@ def _booking(
         created_at=min(now, visit.starts_at) - visit.luck * BOOKED_BEFORE,
         cancelled_at=now if is_cancelled else None,
         cancel_reason="patient" if is_cancelled else "",
+        fee_cents=0 if is_cancelled else None,
     )
 
 

@@ -78,6 +78,10 @@ STATEMENTS = [
         c.starts_at + 9 * luck * interval '1 minute' AS called_at,
         c.starts_at + (1 + 9 * luck) * interval '1 minute' AS started_at) d ON c.status = 'fulfilled'
     ORDER BY c.patient_id, c.starts_at""",
+    # Who called off did so minutes before.
+    """UPDATE scheduling_booking b SET fee_cents =
+        CASE b.status WHEN 'cancelled' THEN b.late_cancel_fee_cents ELSE b.no_show_fee_cents END
+    FROM copied c WHERE b.id = c.new_id AND b.status IN ('cancelled', 'noshow')""",
     """UPDATE scheduling_slot s SET booking_id = c.new_id FROM copied c, scheduling_slot of_week
     WHERE of_week.booking_id = c.id AND s.practitioner_id = of_week.practitioner_id AND s.station_id = of_week.station_id
         AND s.starts_at = of_week.starts_at - c.k * interval '7 days' AND c.status = 'fulfilled'""",

@@ -11,6 +11,7 @@ from scheduling.models import (
     ScheduleException,
     ScheduleTemplate,
     Service,
+    ServicePolicy,
     Station,
     TemplateBreak,
     WalkingTime,
@@ -35,7 +36,8 @@ CLINICS = {
         "uen": "209900002E",
         "address": "5 Lantern Walk, #01-22, Singapore 520000",
         "phone": "+6560000002",
-        "payment_policy": Clinic.PaymentPolicy.PAY_NOW,
+        "payment_policy": Clinic.PaymentPolicy.DEPOSIT,
+        "no_show_percent": 80,
         "closes_at": dt.time(21),
     },
     "jurong-east": {
@@ -46,6 +48,16 @@ CLINICS = {
         "payment_policy": Clinic.PaymentPolicy.PAY_AT_CLINIC,
         "closes_at": dt.time(19),
     },
+}
+
+# The laser room stands empty where somebody does not come.
+OWN_TERMS = {
+    ("tanjong-pagar", "laser-hair-removal"): {
+        "payment_policy": Clinic.PaymentPolicy.DEPOSIT,
+        "deposit_percent": 50,
+        "free_cancel_hours": 48,
+        "late_cancel_percent": 75,
+    }
 }
 
 GP, DERMATOLOGY, PHYSIO = "General practice", "Dermatology", "Physiotherapy"
@@ -188,6 +200,9 @@ def make_places(today: dt.date) -> list[Clinic]:
     ]
     for offer in SERVICES:
         _service(offer, practitioners)
+    for (slug, service), own in OWN_TERMS.items():
+        of = {"clinic": clinics[slug], "service": Service.objects.get(slug=service)}
+        ServicePolicy.objects.get_or_create(**of, defaults=own)
     _equip(clinics)
     _leave(practitioners[1], today)
     return list(clinics.values())

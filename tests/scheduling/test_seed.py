@@ -64,7 +64,7 @@ def everything():
 def test_group_is_as_described(seeded):
     slots_of_services = {-(-s.occupied // dt.timedelta(minutes=20)) for s in Service.objects.all()}
 
-    assert [clinic.payment_policy for clinic in seeded] == ["pay_now", "pay_now", "pay_at_clinic"]
+    assert [clinic.payment_policy for clinic in seeded] == ["pay_now", "deposit", "pay_at_clinic"]
     assert {bool(clinic.legal_entity.gst_number) for clinic in seeded} == {True, False}
     assert 20 <= Practitioner.objects.count() <= 24
     assert slots_of_services == {1, 2, 3, 4}

@@ -5,7 +5,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.urls import reverse
 
-from billing.demo import bill_bookings, make_contracts, pay_bills
+from billing.demo import bill_bookings, make_contracts, make_fees, pay_bills
 from scheduling import feeds
 from scheduling.demo import seed
 from scheduling.demo.history import make_history
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         stage_today(clinics, patients)
         self._open_feed()
         self.stderr.write(f"{bill_bookings(clinics)} bills issued, {pay_bills(clinics)} paid")
-        self.stderr.write(f"{make_history(clinics)} visits of the weeks before")
+        self.stderr.write(f"{make_history(clinics)} visits of the weeks before, {make_fees(clinics)} fees")
 
     def _open_feed(self) -> None:
         """The secret is shown this once, here and nowhere else; the doctor's page makes a new one."""
