@@ -157,6 +157,9 @@ def cancelled(place):
 @scene("appointment.noshow")
 def noshow(place):
     booking = place.ended("noshow")
+    Booking.objects.filter(pk=booking.pk).update(
+        fee_cents=0
+    )  # waived: its bill does not wait for the day's end
     wait(place.service)
     place.block(0)
     tell("appointment.noshow", booking, by=place.by.pk)
@@ -345,15 +348,20 @@ def counter_returned(place):
     counter_event(place, "counter.returned")
 
 
-def counter_event(place, topic):
+@scene("fee.waived")
+def fee_waived(place):
+    counter_event(place, "fee.waived", credit_note=1)
+
+
+def counter_event(place, topic, **more):
     """The money is on record, the bill was not kept after it: that is what the handler is for."""
     booking = place.book()
     bill = bills.keep_bill(booking.pk)
     Booking.objects.filter(pk=booking.pk).update(
         status="cancelled", cancelled_at=timezone.now(), cancel_reason="clinic"
     )
-    data = {"booking": booking.pk, "bill": bill.pk, "amount_cents": bill.total_cents, "method": "cash"}
-    publish(topic, f"bill:{bill.pk}", data | {"by": place.by.pk}, place.clinic)
+    data = {"booking": booking.pk, "bill": bill.pk, "amount_cents": bill.total_cents, "by": place.by.pk}
+    publish(topic, f"bill:{bill.pk}", data | (more or {"method": "cash"}), place.clinic)
 
 
 @scene("paylink.sent")
