@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 
 from django.db import transaction
 
-from billing import contracts
-from billing.contracts import Terms
-from billing.models import Contract
+from billing import contracts, counter, settlements
+from billing.contracts import BillingTerms, Terms
+from billing.instalments import equal_parts
+from billing.models import Contract, CounterPayment
+from clinic_booking.models import User
 from patients.models import Patient
 from scheduling.demand import PatternSpec, Policies
+from scheduling.demo.staff import username
 from scheduling.locks import new_reference
 from scheduling.models import (
     Booking,
@@ -40,20 +43,24 @@ class Sale:
     price_cents: int
     rules: list[PatternSpec] = field(default_factory=list)
     days: int = 180
-    then: Callable[[Contract], None] | None = None
+    billing: str = Contract.Billing.ON_SIGNING
+    parts: int = 0
+    paid_cents: int = 0  # at the counter
+    then: Callable[[Contract, int], None] | None = None
 
 
 def rule(*, is_hard: bool = True, **values: object) -> PatternSpec:
     return PatternSpec(is_hard=is_hard, **values)  # type: ignore[arg-type]
 
 
-def confirm(contract: Contract) -> None:
+def confirm(contract: Contract, paid_cents: int) -> None:
     contracts.confirm_contract(reference=contract.reference, by=None)
+    _pay(contract, paid_cents)
 
 
-def confirm_and_cancel(contract: Contract) -> None:
+def confirm_and_cancel(contract: Contract, paid_cents: int) -> None:
     """The first visit is kept, the others are given back."""
-    confirm(contract)
+    confirm(contract, paid_cents)
     first, *others = contracts.future_bookings(contract).values_list("pk", flat=True) or [0]
     decisions = {first: True, **dict.fromkeys(others, False)} if first else {}
     contracts.cancel_contract(
@@ -61,14 +68,16 @@ def confirm_and_cancel(contract: Contract) -> None:
     )
 
 
-def confirm_with_history(contract: Contract) -> None:
+def confirm_with_history(contract: Contract, paid_cents: int) -> None:
     """The first sessions were delivered before the demo begins."""
     contracts.confirm_contract(reference=contract.reference, by=None, plan=False)
     request = contracts.requests_of(contract).get()
     with transaction.atomic():
         for number, days_ago in enumerate(HISTORY_DAYS, 1):
             _deliver(request, number, contract.clinic, days_ago)
+    settlements.settle(contract_id=contract.pk)
     contracts.plan_contract(contract_id=contract.pk, by=None)
+    _pay(contract, paid_cents)
 
 
 SALES = [
@@ -79,6 +88,7 @@ SALES = [
         service="physiotherapy",
         quantity=10,
         price_cents=9900,
+        paid_cents=99000,
         rules=[rule(min_gap_days=3), rule(is_hard=False, until_time=dt.time(12))],
         then=confirm_with_history,
     ),
@@ -89,6 +99,9 @@ SALES = [
         service="laser-hair-removal",
         quantity=6,
         price_cents=19900,
+        billing=Contract.Billing.INSTALMENTS,
+        parts=3,
+        paid_cents=25000,
         rules=[rule(weekdays=frozenset({MONDAY}), min_gap_days=7)],
         then=confirm,
     ),
@@ -99,6 +112,8 @@ SALES = [
         service="laser-hair-removal",
         quantity=6,
         price_cents=18900,
+        billing=Contract.Billing.INSTALMENTS,
+        parts=6,
         rules=[rule(weekdays=frozenset({TUESDAY, THURSDAY}), min_gap_days=2)],
     ),
     Sale(
@@ -108,6 +123,7 @@ SALES = [
         service="ultrasound-therapy",
         quantity=5,
         price_cents=8900,
+        billing=Contract.Billing.PER_VISIT,
         rules=[rule(from_time=dt.time(12), until_time=dt.time(13), min_gap_days=1)],
         days=20,
         then=confirm,
@@ -119,6 +135,7 @@ SALES = [
         service="physiotherapy",
         quantity=4,
         price_cents=10500,
+        paid_cents=42000,
         rules=[rule(min_gap_days=2)],
         then=confirm_and_cancel,
     ),
@@ -135,8 +152,23 @@ def make_contracts(clinics: Sequence[Clinic], patients: Sequence[Patient]) -> in
             contract = _draft(sale, clinic, patient)
             made += 1
             if sale.then:
-                sale.then(contract)
+                sale.then(contract, sale.paid_cents)
     return made
+
+
+def _pay(contract: Contract, cents: int) -> None:
+    """Until it is used up, the first bills first."""
+    desk = User.objects.get(username=username("receptionist"))
+    for bill in contract.bills.order_by("number"):
+        if amount := min(cents, bill.due_cents):
+            counter.take_payment(
+                bill_id=bill.pk,
+                amount_cents=amount,
+                method=CounterPayment.Method.TERMINAL,
+                reference="",
+                by=desk,
+            )
+            cents -= amount
 
 
 def _draft(sale: Sale, clinic: Clinic, patient: Patient) -> Contract:
@@ -154,11 +186,15 @@ def _draft(sale: Sale, clinic: Clinic, patient: Patient) -> Contract:
             patient=patient,
             clinic=clinic,
             policies=Policies(late_cancel="forfeit", no_show="forfeit"),
+            billed=BillingTerms(sale.billing),
             signed_on=today - dt.timedelta(14),
             note=sale.note,
             by=None,
         )
         contracts.put_line(contract_id=contract.pk, terms=terms, by=None)
+        if sale.parts:
+            parts = equal_parts(contract.total_cents, count=sale.parts, first_on=today)
+            contracts.put_instalments(contract_id=contract.pk, parts=parts, by=None)
     return contract
 
 
