@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from django.template import TemplateDoesNotExist
 from django.template.loader import get_template, render_to_string
 from django.utils import timezone
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 
 from clinic_booking.messages.kinds import Channel, Kind
 from clinic_booking.models import MessageTemplate
@@ -16,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 ENGLISH = "en"
 Facts = Mapping[str, Any]
+ADDRESS = re.compile(r"https?://[\w/?&=;:%.#~+-]*[\w/]", re.ASCII)
 PLACE = re.compile(r"\{([a-z_]+)\}|([{}])")
 
 
@@ -97,8 +100,14 @@ def _filled(channel: str, subject: str, body: str, facts: Facts) -> Text:
     if channel != Channel.EMAIL:
         return Text(text)
     subject = _line(fill(subject, facts))
-    html = render_to_string("email/_own.html", {**facts, "subject": subject, "text": text})
+    html = render_to_string("email/_own.html", {**facts, "subject": subject, "text": _with_links(text)})
     return Text(text, subject, html)
+
+
+def _with_links(text: str) -> SafeString:
+    """Django's `urlize` looks for spaces before an address: Chinese has none."""
+    escaped = ADDRESS.sub(r'<a href="\g<0>" style="color:#0b6e74">\g<0></a>', escape(text))
+    return mark_safe(escaped)  # noqa: S308  (escaped, and an address holds no quotes)
 
 
 def _line(subject: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.core import mail
 from django.utils import translation
+from django.utils.html import escape
 
 from billing import bills
 from billing import message_kinds as money_kinds
@@ -77,6 +78,9 @@ def test_every_text_can_be_filled_in_and_says_nothing_of_health(kind, visit):
             assert ID not in whole
             assert "1971" not in whole
             assert bool(text.subject and text.html) == (channel == Channel.EMAIL)
+            for name in ("link", "stop_link"):
+                if channel == Channel.EMAIL and str(facts.get(name, "")).startswith("http"):
+                    assert f'href="{escape(facts[name])}"' in text.html
             if isinstance(facts.get("link"), str):
                 assert facts["link"].split("?")[0] in text.body
 
