@@ -47,8 +47,8 @@ def waive_fee(*, booking_id: int, reason: str, by: User) -> CreditNote:
             raise NoFee
         # Of one that may still come all is billed yet: what is not the fee is credited for not coming.
         bills.credit_to(bill, booking.fee_cents, Reason.NOSHOW)
-        booking.fee_cents, booking.version = 0, booking.version + 1
-        booking.save(update_fields=["fee_cents", "version"])
+        booking.fee_cents = 0
+        booking.save(update_fields=["fee_cents"])
         made = bills.credit(bill, cents=bill.net_cents, reason=Reason.WAIVED, note=reason, by=by)
         give_back(bill, payments, reason="fee_waived")
         _tell(bill, made, by)

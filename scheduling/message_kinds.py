@@ -7,11 +7,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from clinic_booking.messages.kinds import FACTS, VISIT, Kind, register
-from clinic_booking.templatetags.page import local_date, local_time, phone
+from clinic_booking.templatetags.page import local_date, local_time, money, phone
+from scheduling.locks import database_now
 from scheduling.models import Booking, Clinic
+from scheduling.terms import rule_of
 
 FACTS.update(
     hours=gettext_lazy("until how many hours before it can be changed online"),
+    rule=gettext_lazy("until when it is free to change, and what is charged then"),
     reason=gettext_lazy("a sentence on what happens to what was paid"),
     summary=gettext_lazy("how many visits there are, as a sentence"),
     count=gettext_lazy("how many visits there are"),
@@ -25,7 +28,7 @@ register(
         "booked",
         gettext_lazy("A visit is booked"),
         gettext_lazy("Your visit on {date} at {time} is booked"),
-        (*VISIT, "link", "hours"),
+        (*VISIT, "link", "hours", "rule"),
     ),
     Kind("planned", gettext_lazy("Several visits are booked"), "{summary}", ("summary", "count", "visits")),
     Kind(
@@ -92,7 +95,8 @@ def as_moment(instant: dt.datetime, clinic: Clinic) -> str:
 
 def list_facts(visits: list[tuple[Booking, str]]) -> dict[str, Any]:
     """Of several: `visits` is text, `visit_list` for the shipped e-mail."""
-    parts = [visit_facts(booking, link=url) for booking, url in visits]
+    now = database_now()
+    parts = [visit_facts(booking, link=url, rule=rule_of(booking, now)) for booking, url in visits]
     lines = [f"{part['date']}, {part['time']}, {part['clinic']}: {part['link']}" for part in parts]
     return {"count": str(len(parts)), "visits": "\n".join(lines), "visit_list": parts}
 
@@ -103,7 +107,10 @@ def cancel_reason(booking: Booking) -> str:
             "Your bank refused the payment after all, so the visit is not booked. You have not been charged. "
             "Please choose a time again."
         )
-    return _(
-        "What you have paid for it is on its way back to you, less a fee where the terms of the visit name one; "
-        "your bank may take some days."
+    back = _("What you have paid for it is on its way back to you; your bank may take some days.")
+    if not booking.fee_cents:
+        return back
+    fee = _("A fee of %(fee)s is charged, as was agreed.") % {"fee": money(booking.fee_cents)}
+    return f"{fee} " + _(
+        "What you have paid above it is on its way back to you; your bank may take some days."
     )

@@ -23,6 +23,7 @@ from scheduling.locks import database_now
 from scheduling.message_kinds import as_moment, cancel_reason, list_facts, visit_facts
 from scheduling.models import Booking, ChangeProposal, Clinic, Hold
 from scheduling.quiet import quiet_until
+from scheduling.terms import rule_of
 
 KINDS = {
     "appointment.booked": "booked",
@@ -81,8 +82,8 @@ def _cannot_wait(booking: Booking) -> bool:
 
 
 def _booked(booking: Booking) -> dict[str, Any]:
-    hours = str(booking.clinic.free_cancel_hours)
-    return visit_facts(booking, link=booking_url(booking), hours=hours)
+    hours, rule = str(booking.free_cancel_hours), rule_of(booking, database_now())
+    return visit_facts(booking, link=booking_url(booking), hours=hours, rule=rule)
 
 
 def _moved(booking: Booking) -> dict[str, Any]:

@@ -115,6 +115,12 @@ def worker(site: str, stripe: str, mail: Path) -> Iterator[None]:
 # -- What must hold after every journey ----------------------------------------------------------
 
 
+def to_keep(booking: Booking) -> int:
+    """Of what was payable when booking: all of it, or of a visit that is off no more than its fee."""
+    due = booking.hold.due_cents if booking.hold else 0
+    return min(due, booking.fee_cents or 0) if booking.status in ("cancelled", "noshow") else due
+
+
 def charges_and_bookings(double: DoubleServer) -> list[str]:
     """Where money and visits do not agree. Empty when all is well."""
     wrong = []
@@ -125,15 +131,13 @@ def charges_and_bookings(double: DoubleServer) -> list[str]:
         back = sum(r["amount"] for r in refunds if r["payment_intent"] == ref and r["status"] != "failed")
         kept = intent["amount_received"] - back
         held = Hold.objects.filter(Q(payment__provider_ref=ref) | Q(lead__payment__provider_ref=ref))
-        visits = sum(Booking.objects.live().filter(hold__in=held).values_list("price_cents", flat=True))
+        visits = sum(map(to_keep, Booking.objects.filter(hold__in=held).select_related("hold")))
         if intent["status"] == "requires_capture":
             wrong.append(f"{ref}: authorised and left so")
         if kept != visits:
             wrong.append(f"{ref} ({intent['status']}): {kept} cents kept for visits of {visits}")
     paid = Payment.Status.PAID
-    to_pay = Booking.objects.live().filter(
-        clinic__payment_policy="pay_now", price_cents__gt=0, hold__isnull=False
-    )
+    to_pay = Booking.objects.live().filter(clinic__payment_policy="pay_now", hold__due_cents__gt=0)
     online = to_pay.exclude(session__request__source="desk")
     unpaid = online.exclude(Q(payment__status=paid) | Q(hold__lead__payment__status=paid))
     wrong += [f"{each} is booked but not paid" for each in unpaid]
