@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.urls import reverse
 
-from bench import backlog, desk, load, year
+from bench import backlog, desk, drain, load, year
 from bench.fill import DAYS, SLOTS_PER_CLINIC, add_clinics, book, plan_clinics
 from bench.patients import search_patients
 from bench.replan import replan_a_sick_day
@@ -366,6 +366,14 @@ def effort_report(*, quick: bool) -> None:
     say("three clinics", *year.measure())
 
 
+def events(*, quick: bool) -> None:
+    """`appointment.booked` with all its subscribers, delivered by one worker process."""
+    head("Events of bookings, one worker", "events", "jobs", "seconds", "events/s", "jobs/s")
+    say("drained", *drain.drain(1_000 if quick else 10_000))
+    head("Events as they come, jobs that wait", "rate", "seconds", "1st half", "2nd half", "most", "at last")
+    say("one worker", *drain.feed(20, 20 if quick else 120))
+
+
 PARTS = {
     "supply": supply,
     "holds": holds,
@@ -376,4 +384,5 @@ PARTS = {
     "patients": patients,
     "desk": desk_in_a_browser,
     "report": effort_report,
+    "events": events,
 }
