@@ -1,6 +1,7 @@
 """One worker and the events of many bookings: bill, e-mail and waitlist of each, with a mail server on loopback."""
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -86,6 +87,7 @@ def drain(count: int) -> tuple[str, ...]:
     for first in range(0, count, BATCH):
         publish(made[first : first + BATCH])
     jobs = backlog()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with worker() as mailbox:
         while backlog() == jobs:
             time.sleep(0.05)
@@ -94,7 +96,10 @@ def drain(count: int) -> tuple[str, ...]:
             time.sleep(min(1, left / 1000))
         took = time.perf_counter() - begin
     check(made, mailbox.taken)
-    return f"{count:,}", f"{jobs:,}", f"{took:.1f}", f"{count / took:.0f}", f"{jobs / took:.0f}"
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    rates = f"{count / took:.0f}", f"{jobs / took:.0f}"
+    return f"{count:,}", f"{jobs:,}", f"{took:.1f}", *rates, f"{cpu / count * 1000:.1f}"
 
 
 def check(made: list[Booking], mails: int) -> None:

@@ -368,7 +368,8 @@ def effort_report(*, quick: bool) -> None:
 
 def events(*, quick: bool) -> None:
     """`appointment.booked` with all its subscribers, delivered by one worker process."""
-    head("Events of bookings, one worker", "events", "jobs", "seconds", "events/s", "jobs/s")
+    columns = "events", "jobs", "seconds", "events/s", "jobs/s", "CPU ms/event"
+    head("Events of bookings, one worker (its CPU with its start)", *columns)
     say("drained", *drain.drain(1_000 if quick else 10_000))
     head("Events as they come, jobs that wait", "rate", "seconds", "1st half", "2nd half", "most", "at last")
     say("one worker", *drain.feed(20, 20 if quick else 120))

@@ -5,6 +5,7 @@ transactions, and only what is older than every transaction under way is read: n
 """
 
 import datetime as dt
+import json
 import logging
 import threading
 from collections.abc import Collection, Iterator
@@ -138,6 +139,13 @@ ALTER TABLE clinic_booking_event DISABLE TRIGGER event_append_only;
 UPDATE clinic_booking_event SET xact = 0;
 ALTER TABLE clinic_booking_event ENABLE TRIGGER event_append_only;
 """
+
+
+def as_line(event: Event) -> str:
+    """As JSON, with names that others rely on."""
+    names = ["id", "topic", "version", "subject", "clinic_id", "data"]
+    line = {name: getattr(event, name) for name in names} | {"at": event.created_at.isoformat()}
+    return json.dumps(line, ensure_ascii=False)
 
 
 def _listen() -> None:

@@ -1,7 +1,6 @@
 """The stream of events as JSON lines, for people and for adapters to other systems (docs/events.md)."""
 
 import datetime as dt
-import json
 import os
 import signal
 import sys
@@ -50,7 +49,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         try:
             for event in self.events(options, stop):
-                self.stdout.write(as_line(event))
+                self.stdout.write(stream.as_line(event))
                 self.stdout.flush()
         except BrokenPipeError:  # the reader, such as `head`, has left
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -107,9 +106,3 @@ def since(text: str) -> Since:
             f"“{text}” is not a date or time such as 2026-01-31 or 2026-01-31T09:00, nor the id of an event."
         )
     return found if timezone.is_aware(found) else timezone.make_aware(found)
-
-
-def as_line(event: Event) -> str:
-    names = ["id", "topic", "version", "subject", "clinic_id", "data"]
-    line = {name: getattr(event, name) for name in names} | {"at": event.created_at.isoformat()}
-    return json.dumps(line, ensure_ascii=False)
