@@ -106,7 +106,9 @@ def check(made: list[Booking], mails: int) -> None:
     """Every booking has its bill and its one e-mail."""
     ids = [booking.pk for booking in made]
     assert Booking.objects.filter(pk__in=ids, bill=None).count() == 0
-    assert mails == Notification.objects.filter(status="sent").count() >= len(ids)
+    assert (
+        mails == Notification.objects.filter(event__data__booking__in=ids, status="sent").count() == len(ids)
+    )
     assert not Parked.objects.exists()
 
 
