@@ -126,7 +126,7 @@ def test_events_of_a_dump_are_refused_until_they_are_taken_over():
 
 
 @pytest.fixture
-def follower():
+def follower(request):
     """`manage.py events --follow` of its own, reading from the beginning."""
     process = subprocess.Popen(
         [sys.executable, "manage.py", "events", "--follow", "--since", "0"],
@@ -134,7 +134,7 @@ def follower():
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=crash.environment(APPLICATION_NAME="follower"),
+        env=crash.environment(APPLICATION_NAME=f"follower of {request.node.name}"[:60]),
     )
     yield process
     process.kill()
@@ -145,12 +145,13 @@ def next_of(process):
     return json.loads(process.stdout.readline())["subject"].removeprefix("test:")
 
 
-def test_follower_outlives_the_loss_of_its_connection(follower):
+def test_follower_outlives_the_loss_of_its_connection(follower, request):
     publish("before")
     assert next_of(follower) == "before"
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE application_name = 'follower'"
+            "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE application_name = %s",
+            [f"follower of {request.node.name}"[:60]],
         )
         assert cursor.fetchall() == [(True,)]
     publish("after")
