@@ -6,4 +6,4 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         # They register tasks, subscribers, topics, system checks, metrics, consistency checks and a list of work.
-        from billing import book_checks, checks, consistency, desk_ways, jobs, metrics, topics, work  # noqa: F401
+        from billing import book_checks, checks, consistency, desk_ways, jobs, metrics, receipts, topics, work  # noqa: F401

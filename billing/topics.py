@@ -12,6 +12,9 @@ declare(
     note="why is on the credit note",
 )
 
+PAID = {"bill": int, "booking": int | None, "paid_cents": int}
+declare("bill.paid", "bill", PAID, note="in full, for the first time")
+
 TAKEN = {"booking": int | None, "bill": int, "amount_cents": int, "method": str, "by": int}
 declare("counter.paid", "bill", TAKEN)
 declare("counter.returned", "bill", TAKEN)
