@@ -3,20 +3,21 @@
 Lists, not search: the provider's search lags behind.
 """
 
+import collections
 import dataclasses
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterator
 
 from django.db import DatabaseError
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from billing import bills, groups, payments, refunds, webhooks
 from billing.allocations import allocation
 from billing.gateway import GatewayError, Intent, PaymentProviderDown
 from billing.locks import outside
-from billing.models import Bill, Payment, ProviderEvent, Refund
+from billing.models import Account, Bill, LedgerPosting, Payment, ProviderEvent, Refund
 from clinic_booking.errors import NamedError
 from scheduling.booking import database_now
 from scheduling.models import Booking
@@ -78,7 +79,7 @@ def reconcile(*, since: dt.timedelta, fix: bool) -> list[Finding]:
     """Compare our side with the provider's and, with `fix`, settle the differences. Raises PaymentProviderDown."""
     first = database_now() - since
     found: list[Finding] = []
-    for look in (_open_payments, _intents, _refunds, _missed_events, _contradictions):
+    for look in (_open_payments, _refunds, _intents, _missed_events, _contradictions):
         found += look(first, fix)
     for finding in found:
         if not finding.is_fixed:
@@ -114,6 +115,7 @@ def _may_wait(payment: Payment, now: dt.datetime) -> bool:
 
 def _intents(first: dt.datetime, fix: bool) -> Iterator[Finding]:
     before = database_now() - dt.timedelta(seconds=OPEN_SECONDS)
+    returned = _returned(first)
     for intent in outside().list_intents(created_gte=first):
         if intent.created_at > before:
             continue
@@ -121,6 +123,7 @@ def _intents(first: dt.datetime, fix: bool) -> Iterator[Finding]:
         payment = Payment.objects.filter(provider_ref=intent.ref).first()
         if payment:
             yield from _compared(payment, intent, fix)
+            yield from _compared_with_ledger(payment, intent.captured_cents - returned[intent.ref], fix)
         elif intent.status == "canceled":
             continue
         elif intent.status in CANCELABLE and given:
@@ -160,6 +163,30 @@ def _compared(payment: Payment, intent: Intent, fix: bool) -> Iterator[Finding]:
             payment.refresh_from_db()
             fixed = payment.is_settled
         yield Finding(f"{payment.status}_but_{intent.status}", str(payment.pk), fixed)
+
+
+def _returned(first: dt.datetime) -> collections.Counter[str]:
+    """What went back of each intent, in cents. No refund is older than its intent."""
+    returned: collections.Counter[str] = collections.Counter()
+    for result in outside().list_refunds(created_gte=first):
+        if refunds.STATUSES.get(result.status) != Refund.Status.FAILED:
+            returned[result.intent_ref] += result.amount_cents
+    return returned
+
+
+def _compared_with_ledger(payment: Payment, held_cents: int, fix: bool) -> Iterator[Finding]:
+    """What the provider holds of a payment is what the account says, but for what a dispute took."""
+    payment.refresh_from_db()
+    if not payment.is_settled or _on_account(payment) == held_cents:
+        return
+    if fix:
+        _try(refunds.adopt, payment)
+    yield Finding("ledger_differs", str(payment.pk), fix and _on_account(payment) == held_cents)
+
+
+def _on_account(payment: Payment) -> int:
+    entries = payment.entries.filter(account=Account.STRIPE).exclude(posting__kind=LedgerPosting.Kind.DISPUTE)
+    return int(entries.aggregate(cents=Sum("amount_cents"))["cents"] or 0)
 
 
 def _refunds(first: dt.datetime, fix: bool) -> Iterator[Finding]:
@@ -207,12 +234,29 @@ def _contradictions(_first: dt.datetime, fix: bool) -> Iterator[Finding]:
         fixed = fix and payment.is_settled and not _is_owed(payment, booking)
         yield Finding("paid_not_booked", str(payment.pk), fixed)
     long_ago = now - dt.timedelta(minutes=AUTHORISED_MINUTES)
+    yield from _for_nothing(long_ago, fix)
     for payment in Payment.objects.filter(status=Status.CAPTURING, updated_at__lte=long_ago):
         yield Finding("authorised_too_long", str(payment.pk))
 
 
+def _for_nothing(before: dt.datetime, fix: bool) -> Iterator[Finding]:
+    """Charged, and neither for a bill nor given back. What its bills do not take, a person decides on."""
+    used = F("allocated_cents") + F("refunded_cents")
+    unused = Payment.objects.filter(status=Status.PAID, updated_at__lte=before, captured_cents__gt=used)
+    for payment in unused.order_by("pk"):
+        if fix:
+            for booking in groups.bookings_of(payment):
+                bills.keep_bill(booking.pk)
+            payment.refresh_from_db()
+        yield Finding("charged_for_nothing", str(payment.pk), fix and not payment.free_cents)
+
+
 def _cancelled_and_paid() -> Iterator[tuple[Payment, Booking]]:
     paid = Payment.objects.filter(status=Status.PAID, is_disputed=False)
+    by_link = paid.filter(bill__booking__status=Booking.Status.CANCELLED)
+    for linked in by_link.select_related("bill__booking").order_by("pk"):
+        if linked.bill and linked.bill.booking:
+            yield linked, linked.bill.booking
     held = Q(hold__in=paid.values("hold")) | Q(hold__lead__in=paid.values("hold"))
     for booking in Booking.objects.filter(held, status=Booking.Status.CANCELLED).order_by("pk"):
         paid_by = groups.payment_of(booking.pk)
@@ -224,7 +268,7 @@ def _is_owed(payment: Payment, booking: Booking) -> bool:
     """More is charged for the visit than its fee."""
     bill = Bill.objects.filter(booking=booking).first()
     if bill is None or bill.net_cents > bills.owed_by_rule(booking):
-        return groups.share(booking) > 0
+        return (payment.allocated_cents if payment.bill_id else groups.share(booking)) > 0
     return min(bill.owed_cents, allocation(payment, bill)) > 0
 
 
