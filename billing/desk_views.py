@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from billing import counter, desk_refunds, desk_ways, paylinks
+from billing import bills, counter, desk_refunds, desk_ways, paylinks
 from billing.models import Bill, DeskRefund
 from billing.once import OtherRequest, key_of
 from billing.templatetags.bill_acts import decimal_money
@@ -24,6 +24,7 @@ from clinic_booking.errors import NamedError
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import local_date, money
 from scheduling.desk import acts_at
+from scheduling.models import Booking
 from scheduling.views import see_other
 
 
@@ -57,6 +58,16 @@ def send(request: Request, clinic: str, bill_id: int) -> HttpResponse:
         return _("The link to pay is sent to %(email)s. It is good until %(day)s.") % facts
 
     return _done(request, bill, act)
+
+
+@login_required
+@require_POST
+def issue(request: Request, clinic: str, reference: str) -> HttpResponse:
+    """The bill of a visit that has none yet, so that it can be paid."""
+    assert request.user.is_authenticated  # behind `login_required`
+    here = get_object_or_404(acts_at(request.user), slug=clinic)
+    booking = get_object_or_404(Booking, clinic=here, reference=reference)
+    return see_other(f"{_home_of(bills.keep_bill(booking.pk))}?pay=1")
 
 
 class RefundForm(forms.Form):

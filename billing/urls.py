@@ -56,6 +56,7 @@ urlpatterns = [
     path("pay/<str:token>/", link_views.page, name="pay_link"),
     path("pay/<str:token>/payment/", link_views.pay, name="pay_link_payment"),
     path("pay/<str:token>/status/", link_views.status, name="pay_link_status"),
+    path("desk/<slug:clinic>/bookings/<slug:reference>/bill/", desk_views.issue, name="desk_bill"),
     path("desk/<slug:clinic>/bills/<int:bill_id>/counter/", desk_views.take, name="desk_counter"),
     path(
         "desk/<slug:clinic>/bills/<int:bill_id>/counter/return/",

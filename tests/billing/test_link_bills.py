@@ -150,6 +150,18 @@ def test_late_success_pays_what_is_due_and_the_rest_goes_back(bill, pay, cash, e
     assert (now(bill).status, now(bill).paid_cents) == ("paid", 6500)
 
 
+@pytest.mark.parametrize(("field", "value"), [("amount", 100), ("currency", "usd")])
+def test_other_amount_or_currency_touches_nothing(bill, pay, engine, field, value):
+    pay(bill, "card", "three_d_secure")
+    payment = Payment.objects.get()
+    engine.authenticate(payment.provider_ref)
+    engine.store.intents[payment.provider_ref][field] = value
+    payments.finalize(payment.pk)
+    payment.refresh_from_db()
+    assert (payment.status, payment.problem) == ("requires_action", f"{field}_differs")
+    assert (now(bill).due_cents, kept(engine)) == (6500, 0)
+
+
 def test_too_many_cards_are_refused(bill, pay):
     for _ in range(payments.MAX_ATTEMPTS):
         pay(bill, "card", "declined")
@@ -165,6 +177,15 @@ def test_desk_sees_that_a_link_was_sent(client, bill, receptionist, clinic):
     assert "It is good until" in page
     assert "A link was sent on" in page
     assert "E-mail the link to pay again" in page
+
+
+def test_desk_makes_the_bill_that_is_missing(client, slots, service, patient, receptionist, clinic):
+    booking = factories.book(slots[:1], service=service, patient=patient)
+    client.force_login(receptionist)
+    url = reverse("desk_bill", args=[clinic.slug, booking.reference])
+    assert url in client.get(reverse("desk_booking", args=[clinic.slug, booking.reference])).content.decode()
+    page = client.get(client.post(url)["Location"]).content.decode()
+    assert (Bill.objects.get().booking, "S$\xa065.00 is due" in page) == (booking, True)
 
 
 # -- At once -------------------------------------------------------------------------------------
