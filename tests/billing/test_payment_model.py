@@ -1,7 +1,8 @@
 """Random schedules of patients, bank, provider, workers and accidents. Afterwards, on both sides:
 
 charged ⇔ booked, or refunded; no authorisation left open; one intent for each payment. Some hold two times together and
-pay for them as one: charged is then the price of those that are still booked.
+pay for them as one: charged is then the price of those that are still booked. What the desk booked is paid by link and
+at the counter at once, in parts, and refunded: then the bill says what is kept. The ledger agrees with all of it.
 
 Everything runs through the real Stripe library and the in-process double. Rivals act in the middle of each other's
 calls, answers are lost, processes die, events come twice, late and shuffled. Each mutation of the code must be caught.
@@ -19,9 +20,22 @@ import stripe
 from django.db import connection, transaction
 from django.db.models import Q
 
-from billing import gateway, payments, reconcile, webhooks
+from billing import (
+    bills,
+    book_checks,
+    consistency,
+    counter,
+    desk_refunds,
+    gateway,
+    groups,
+    paylinks,
+    payments,
+    reconcile,
+    webhooks,
+)
+from billing.allocations import allocation
 from billing.gateway import Gateway, GatewayError
-from billing.models import Bill, Payment
+from billing.models import Bill, DeskRefund, Payment
 from billing.stripe_double.client import Crash, DoubleClient
 from billing.stripe_double.engine import Engine
 from clinic_booking.errors import NamedError
@@ -30,7 +44,7 @@ from scheduling.models import Booking, Hold, Slot
 from tests import clock, factories
 from tests.billing.steps import rival_books, run_jobs
 
-CHUNKS = 6
+CHUNKS = 3
 SEEDS = 60  # for each chunk
 SEEDS_FOR_MUTATION = 60
 STEPS = 14
@@ -42,6 +56,7 @@ TOKENS = (
     + [("paynow", "success")] * 5
     + [("card", "declined"), ("card", "three_d_secure_insufficient_funds")]
 )
+LEDGER_CHECKS = consistency.CHECKS | book_checks.CHECKS
 FAULTS = ["lose_request", "lose_answer", "lose_answer", "crash_before", "crash_after", "status"]
 
 
@@ -65,6 +80,8 @@ class World:
         self.dearer = factories.ServiceFactory(price_cents=8500, practitioners=[self.second.practitioner])
         self.actors = [Actor(), Actor()]
         self.desk = None  # the booking made there
+        self.keys = [uuid.UUID(int=self.random.getrandbits(128)).hex for _ in range(4)]
+        self.clerk = factories.UserFactory(is_superuser=True)
         self.depth = 0
         self.accidents = True
 
@@ -83,7 +100,8 @@ class World:
         step = self.random.choice(
             [self.take, self.pay, self.pay, self.bank, self.bank, self.bank, self.look, self.look, self.event]
             + [self.event, self.worker, self.time_passes, self.expire, self.lose_time, self.lose_time]
-            + [self.release, self.clinic_cancels]
+            + [self.release, self.clinic_cancels, self.desk_books, self.link, self.link, self.link]
+            + [self.counter, self.counter, self.refund, self.cancel_at_desk]
         )
         self.act(step, actor)
 
@@ -145,8 +163,8 @@ class World:
         reconcile.sweep()
         run_jobs()
 
-    def time_passes(self, actor):
-        later = "interval '1 minute'"
+    def time_passes(self, actor, minutes=1):
+        later = f"interval '{minutes} minutes'"
         with connection.cursor() as cursor:
             cursor.execute(
                 f"UPDATE billing_payment SET updated_at = updated_at - {later}, checked_at = checked_at - {later}"
@@ -178,6 +196,52 @@ class World:
             with transaction.atomic():
                 bookings.cancel_bookings(booking_ids=[b.pk for b in chosen], by=None, reason="clinic")
 
+    # -- Steps with a bill of the desk -----------------------------------------------------------
+
+    def desk_books(self, actor):
+        if not self.desk and self.random.random() < 0.5:
+            self.lose_time(actor)
+
+    def desk_bill(self):
+        return self.desk and bills.keep_bill(self.desk.pk)
+
+    def link(self, actor):
+        if bill := self.desk_bill():
+            paylinks.pay(
+                bill_id=bill.pk,
+                confirmation_token=self.engine.confirmation_token(*self.random.choice(TOKENS)),
+                return_url="http://testserver/",
+            )
+
+    def counter(self, actor):
+        """A part or all of what is due, sometimes with a key that was used before."""
+        if (bill := self.desk_bill()) and bill.due_cents:
+            counter.take_payment(
+                bill_id=bill.pk,
+                amount_cents=self.random.choice([1000, bill.due_cents, bill.due_cents]),
+                method="cash",
+                reference="",
+                by=self.clerk,
+                idempotency_key=self.random.choice(self.keys),
+            )
+
+    def refund(self, actor):
+        for bill in Bill.objects.filter(received_cents__gt=0):
+            if self.random.random() < 0.3:
+                desk_refunds.refund_bill(
+                    bill_id=bill.pk,
+                    amount_cents=self.random.choice([500, bill.paid_cents]),
+                    reason=self.random.choice(DeskRefund.Reason.values),
+                    note="",
+                    by=self.clerk,
+                    idempotency_key=self.random.choice(self.keys),
+                )
+
+    def cancel_at_desk(self, actor):
+        if self.desk and self.random.random() < 0.2:
+            with transaction.atomic():
+                bookings.cancel_bookings(booking_ids=[self.desk.pk], by=None, reason="clinic")
+
     # -- The end ---------------------------------------------------------------------------------
 
     def settle(self):
@@ -195,18 +259,28 @@ class World:
         self.time_passes(None)
         self.time_passes(None)
         run_jobs()
+        self.time_passes(None, minutes=payments.LINK_MINUTES)
         reconcile.reconcile(since=2 * DAY, fix=True)
+        # Whoever has a link may be at it for as long again.
+        self.time_passes(None, minutes=payments.LINK_MINUTES)
+        reconcile.sweep()
         run_jobs()
 
     # -- What must be true -----------------------------------------------------------------------
 
     def violations(self):
-        return [*self._of_payments(), *self._of_intents(), *self._of_slot()]
+        return [
+            *self._of_payments(),
+            *self._of_bills(),
+            *self._of_intents(),
+            *self._of_slot(),
+            *self._of_ledger(),
+        ]
 
     def _of_payments(self):
         for payment in Payment.objects.all():
-            made = list(bookings.bookings_of(payment.hold))
-            booked = sum(booking.price_cents for booking in made if booking.status == "booked")
+            made = list(groups.bookings_of(payment))
+            booked = self.kept_of(payment, made)
             own = [
                 i for i in self.engine.store.intents.values() if i["metadata"]["payment"] == str(payment.pk)
             ]
@@ -219,14 +293,43 @@ class World:
                 yield f"left at {payment.status}"
             if payment.captured_cents - payment.refunded_cents != charged:
                 yield "the books are wrong"
-            bills = {bill.booking_id: bill.status for bill in Bill.objects.filter(booking__in=made)}
-            if {b.pk: b.status == "booked" for b in made} != {pk: s == "paid" for pk, s in bills.items()}:
+            billed = set(Bill.objects.filter(booking__in=made).values_list("booking", flat=True))
+            if billed != {booking.pk for booking in made}:
                 yield "not the one bill for each"
-            if made and len(made) != payment.hold.followers.count() + 1:
+            if payment.hold and made and len(made) != payment.hold.followers.count() + 1:
                 yield "booked only a part"
             card = any(self.engine.store.attempts.get(i["id"], {}).get("type") == "card" for i in own)
             if card and self.refunded(own) and not made:
                 yield "a card was charged before the slot was won"
+
+    def kept_of(self, payment, made):
+        """By link what is on the bill; else the price of what is still booked, less what the desk gave back."""
+        if payment.bill:
+            return allocation(payment, payment.bill)
+        prices = sum(booking.price_cents for booking in made if booking.status == "booked")
+        given = DeskRefund.objects.filter(bill__booking__in=made, bill__booking__status="booked")
+        return prices - sum(refund.online_cents for refund in given if self.is_of(refund, payment))
+
+    def is_of(self, refund, payment):
+        return not Payment.objects.filter(bill=refund.bill).exclude(pk=payment.pk).exists()
+
+    def _of_bills(self):
+        for bill in Bill.objects.select_related("booking"):
+            if bill.booking.status == "cancelled" and bill.net_cents:
+                yield "a cancelled visit is billed"
+            at_counter = sum(taken.left_cents for taken in bill.counter_payments.all())
+            if bill.owed_cents > at_counter:
+                yield "what was paid online did not go back"
+            if bill.paid_cents > bill.total_cents:
+                yield "paid more than the bill"
+
+    def _of_ledger(self):
+        """The checks of the books, each as one query."""
+        with connection.cursor() as cursor:
+            for name, sql in LEDGER_CHECKS.items():
+                cursor.execute(sql)
+                if row := cursor.fetchone():
+                    yield f"{name}: {row[0]}"
 
     def refunded(self, intents):
         ids = [intent["id"] for intent in intents]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from billing import bills, contracts, paylinks
-from billing.models import Payment
+from billing import bills, contracts, ledger, paylinks
+from billing.models import DeskRefund, Dispute, Payment
 from clinic_booking import events
 from clinic_booking.models import User
 from scheduling.models import (
@@ -338,6 +338,11 @@ def contract_cancelled(place):
     contracts._cancel(booking.session.request.contract, place.by, "moved away", {booking.pk: False})
 
 
+def cancel(booking):
+    over = {"status": "cancelled", "cancelled_at": timezone.now(), "cancel_reason": "clinic"}
+    Booking.objects.filter(pk=booking.pk).update(**over)
+
+
 @scene("counter.paid")
 def counter_paid(place):
     counter_event(place, "counter.paid")
@@ -357,11 +362,42 @@ def counter_event(place, topic, **more):
     """The money is on record, the bill was not kept after it: that is what the handler is for."""
     booking = place.book()
     bill = bills.keep_bill(booking.pk)
-    Booking.objects.filter(pk=booking.pk).update(
-        status="cancelled", cancelled_at=timezone.now(), cancel_reason="clinic"
-    )
+    cancel(booking)
     data = {"booking": booking.pk, "bill": bill.pk, "amount_cents": bill.total_cents, "by": place.by.pk}
     publish(topic, f"bill:{bill.pk}", data | (more or {"method": "cash"}), place.clinic)
+
+
+@scene("bill.refunded")
+def bill_refunded(place):
+    booking = place.book()
+    bill = bills.keep_bill(booking.pk)
+    cancel(booking)
+    made = DeskRefund.objects.create(
+        bill=bill, amount_cents=500, counter_cents=500, reason="mistake", given_by=place.by
+    )
+    data = {"refund": made.pk, "bill": bill.pk, "booking": booking.pk, "amount_cents": 500, "online_cents": 0}
+    publish("bill.refunded", f"bill:{bill.pk}", data | {"reason": "mistake", "by": place.by.pk}, place.clinic)
+
+
+@scene("payment.disputed")
+def payment_disputed(place):
+    """Lost, and the visit was called off: the bank has given back what the bill owes."""
+    booking = place.book()
+    cents = place.service.price_cents
+    payment = place.payment(booking, status="paid", captured_cents=cents, is_disputed=True)
+    dispute = Dispute.objects.create(
+        pk=f"du_{payment.pk.hex}",
+        payment=payment,
+        amount_cents=cents,
+        status="lost",
+        closed_at=timezone.now(),
+    )
+    with transaction.atomic():
+        ledger.post_all([ledger.captured(payment), ledger.lost(payment, dispute)])
+    bills.keep_bill(booking.pk)
+    cancel(booking)
+    data = {"dispute": dispute.pk, "payment": str(payment.pk), "bill": None, "amount_cents": cents}
+    publish("payment.disputed", f"payment:{payment.pk}", data | {"status": "lost"}, place.clinic)
 
 
 @scene("paylink.sent")
