@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from billing import bills, contracts, ledger, paylinks
-from billing.models import DeskRefund, Dispute, Payment
+from billing import bills, contracts, counter, ledger, paylinks, receipts
+from billing.models import CreditNote, DeskRefund, Dispute, Payment
 from clinic_booking import events
 from clinic_booking.models import User
 from scheduling.models import (
@@ -398,6 +398,32 @@ def payment_disputed(place):
     cancel(booking)
     data = {"dispute": dispute.pk, "payment": str(payment.pk), "bill": None, "amount_cents": cents}
     publish("payment.disputed", f"payment:{payment.pk}", data | {"status": "lost"}, place.clinic)
+
+
+@scene("bill.issued")
+def bill_issued(place):
+    """Of a contract: those of visits are not e-mailed."""
+    contract_confirmed(place)
+
+
+def paid_bill(place):
+    bill = bills.keep_bill(place.book().pk)
+    asked = {"amount_cents": bill.due_cents, "method": "cash", "reference": "", "by": place.by}
+    counter.take_payment(bill_id=bill.pk, **asked)
+    bill.refresh_from_db()
+    return bill
+
+
+@scene("bill.paid")
+def bill_paid(place):
+    receipts.announce_if_paid(paid_bill(place).pk)
+
+
+@scene("bill.credited")
+def bill_credited(place):
+    bill = paid_bill(place)
+    with transaction.atomic():
+        bills.credit(bill, cents=100, reason=CreditNote.Reason.GOODWILL)
 
 
 @scene("paylink.sent")
