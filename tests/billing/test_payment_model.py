@@ -44,8 +44,8 @@ from scheduling.models import Booking, Hold, Slot
 from tests import clock, factories
 from tests.billing.steps import rival_books, run_jobs
 
-CHUNKS = 3
-SEEDS = 60  # for each chunk
+CHUNKS = 6
+SEEDS = 30  # for each chunk
 SEEDS_FOR_MUTATION = 60
 STEPS = 14
 DAY, HOUR = dt.timedelta(days=1), dt.timedelta(hours=1)
