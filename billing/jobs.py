@@ -13,6 +13,7 @@ from billing import (
     instalments,
     message_kinds,
     payments,
+    receipts,
     reconcile,
     settlements,
     webhooks,
@@ -21,6 +22,7 @@ from billing.gateway import PaymentProviderDown
 from billing.models import Bill, DeskRefund, Payment
 from clinic_booking.events import NotYet, subscribe
 from clinic_booking.jobs import RETRY
+from clinic_booking.messages.channels import Extras
 from clinic_booking.messages.sending import overtaken
 from clinic_booking.models import Event
 from scheduling.locks import database_now
@@ -138,13 +140,16 @@ def settle_refund(event: Event) -> None:
 
 @subscribe("bill.refunded")
 def mail_about_refund(event: Event) -> None:
-    refund = DeskRefund.objects.select_related("bill__clinic", "bill__patient").get(pk=event.data["refund"])
+    related = "bill__clinic", "bill__patient", "credit_note__bill__clinic"
+    refund = DeskRefund.objects.select_related(*related).get(pk=event.data["refund"])
+    note = refund.credit_note
     tell(
         event=event,
         kind="refunded",
         to=refund.bill.patient,
         clinic=refund.bill.clinic,
         facts=partial(message_kinds.refunded, refund),
+        extras=receipts.attached(note) if note else Extras(),
     )
 
 

@@ -84,9 +84,12 @@ def refunded(refund: DeskRefund) -> dict[str, Any]:
     online = _("%(amount)s goes back the way you paid; your bank may take some days.")
     at_counter = _("%(amount)s was given back to you at the clinic.")
     parts = ((online, refund.online_cents), (at_counter, refund.counter_cents))
+    sentences = [text % {"amount": money(cents)} for text, cents in parts if cents]
+    if refund.credit_note:
+        sentences.append(_("Credit note %(number)s is attached.") % {"number": refund.credit_note.serial})
     return {
         **place_facts(refund.bill.clinic),
         "amount": money(refund.amount_cents),
         "number": refund.bill.serial,
-        "sentence": " ".join(text % {"amount": money(cents)} for text, cents in parts if cents),
+        "sentence": " ".join(sentences),
     }

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from billing import bills, groups
 from billing.documents import document_of
 from billing.locks import lock_bill_by_id
-from billing.models import Bill, CreditNote, Payment
+from billing.models import Bill, CreditNote, DeskRefund, Payment
 from billing.pdf import CONTENT_TYPE, pdf_of
 from clinic_booking.events import publish, subscribe
 from clinic_booking.messages.channels import Extras
@@ -96,8 +96,11 @@ def mail_contract_bill(event: Event) -> None:
 def mail_credit_note(event: Event) -> None:
     """Not of a visit for which nothing was ever paid: the patient has seen no bill."""
     bill = _bill(event)
+    note = CreditNote.objects.select_related("bill__clinic").get(pk=event.data["credit_note"])
+    if DeskRefund.objects.filter(credit_note=note).exists():
+        # Given back by the staff: that message has it with it.
+        return overtaken(event)
     if bill.contract or bill.received_cents:
-        note = CreditNote.objects.select_related("bill__clinic").get(pk=event.data["credit_note"])
         _send(event, "credit_note", note, bill, note.amount_cents, original=bill.serial)
 
 
@@ -107,15 +110,19 @@ def _bill(event: Event) -> Bill:
 
 
 def _send(event: Event, kind: str, of: Bill | CreditNote, bill: Bill, cents: int, **more: str) -> None:
-    document = document_of(of)
     tell(
         event=event,
         kind=kind,
         to=bill.patient,
         clinic=bill.clinic,
         facts=partial(facts_of, of, bill, cents, **more),
-        extras=Extras(files=((document.file_name, pdf_of(document), CONTENT_TYPE),)),
+        extras=attached(of),
     )
+
+
+def attached(of: Bill | CreditNote) -> Extras:
+    document = document_of(of)
+    return Extras(files=((document.file_name, pdf_of(document), CONTENT_TYPE),))
 
 
 def facts_of(of: Bill | CreditNote, bill: Bill, cents: int, **more: str) -> dict[str, Any]:

@@ -109,8 +109,19 @@ def test_part_of_an_online_payment_goes_back_online(bill, online, refund, engine
     note = CreditNote.objects.get()
     assert (note.reason, note.note, note.issued_by) == ("goodwill", "Waited long", receptionist)
     assert Payment.objects.get().status == "paid"
-    letter = next(each for each in mail.outbox if "refund" in each.subject)
+    [letter] = [each for each in mail.outbox if "refund" in each.subject or "credit" in each.subject]
     assert "S$\xa020.00 goes back the way you paid" in letter.body
+    assert f"Credit note {note.serial} is attached." in letter.body
+    assert [name for name, _content, _type in letter.attachments] == [f"{note.serial}.pdf"]
+
+
+def test_mail_about_a_mistake_has_no_credit_note(bill, cash, refund):
+    cash(amount_cents=6500)
+    refund(6500, reason=Reason.MISTAKE)
+    run_jobs()
+    [letter] = [each for each in mail.outbox if "refund" in each.subject or "credit" in each.subject]
+    assert "was given back to you at the clinic" in letter.body
+    assert ("Credit note" in letter.body, letter.attachments) == (False, [])
 
 
 def test_all_of_it_goes_back_and_the_payment_says_so(bill, online, refund, engine):

@@ -1,14 +1,17 @@
 """By link for any open bill: what was booked together, without a hold, a remaining part, a contract's instalment."""
 
 import functools
+import re
 
 import pytest
+from django.core import mail
 from django.urls import reverse
 
 from billing import (
     bills,
     book_checks,
     consistency,
+    contracts,
     counter,
     paylinks,
     payments,
@@ -22,6 +25,7 @@ from scheduling import consistency as checks
 from scheduling.booking import database_now
 from scheduling.models import Booking
 from tests import factories
+from tests.billing.courses import make_draft
 from tests.billing.steps import answer, cancel, run_jobs
 from tests.race import together
 
@@ -123,6 +127,29 @@ def test_fee_of_a_late_cancellation_is_paid_by_link(bill, pay, engine):
     assert now(bill).due_cents == 2000
     pay(bill)
     assert (now(bill).status, kept(engine)) == ("paid", 2000)
+
+
+@pytest.mark.usefixtures("slots")
+def test_contract_is_paid_by_the_link_that_the_desk_sends(
+    client, clinic, patient, service, receptionist, engine
+):
+    draft = make_draft(clinic, patient, service, patterns=[])
+    contract = contracts.confirm_contract(reference=draft.reference, by=receptionist, plan=False)
+    bill = contract.bills.get()
+    client.force_login(receptionist)
+    client.post(reverse("contract_pay_link", args=[clinic.slug, contract.reference, bill.pk]))
+    run_jobs()
+    [letter] = [each for each in mail.outbox if each.subject.startswith("Pay your bill")]
+    path = re.search(r"/pay/[^/\s]+/", letter.body)[0]
+    client.logout()
+    assert "Pay S$\xa01,200.00" in client.get(path).content.decode()
+    fields = {"confirmation_token": engine.confirmation_token()}
+    assert answer(client.post(f"{path}payment/", fields, headers=JSON))["status"] == "paid"
+    run_jobs()
+    assert (now(bill).status, kept(engine)) == ("paid", 120000)
+    assert bill.serial in mail.outbox[-1].body
+    assert mail.outbox[-1].subject.startswith("Your receipt")
+    assert "This is paid" in client.get(path).content.decode()
 
 
 def test_less_due_meanwhile_asks_for_the_rest_anew(bill, pay, cash, engine):

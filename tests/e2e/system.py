@@ -132,6 +132,8 @@ def charges_and_bookings(double: DoubleServer) -> list[str]:
         kept = intent["amount_received"] - back
         held = Hold.objects.filter(Q(payment__provider_ref=ref) | Q(lead__payment__provider_ref=ref))
         visits = sum(map(to_keep, Booking.objects.filter(hold__in=held).select_related("hold")))
+        by_link = Payment.objects.filter(provider_ref=ref, hold=None)
+        visits += sum(by_link.values_list("allocated_cents", flat=True))  # what its bill took
         if intent["status"] == "requires_capture":
             wrong.append(f"{ref}: authorised and left so")
         if kept != visits:
