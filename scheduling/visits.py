@@ -138,8 +138,10 @@ def cancellation(request: HttpRequest, reference: str) -> HttpResponse:
 
 def _quotes(found: Booking, whole: dict[str, Any]) -> list[terms.Quote]:
     """What cancelling costs now: of the one, of the visit, of all that was booked together."""
-    scopes = {"visit": whole["visit"]} if len(whole["visit"]) > 1 else {}
-    scopes["one"] = [found]
+    left = stops.still_booked(whole["visit"])
+    scopes = {"visit": left} if len(left) > 1 else {}
+    # Where they are here for this one already, what is left of the visit is the other.
+    scopes["one"] = left if left and found not in left else [found]
     if whole["others"]:
         scopes["plan"] = [*whole["visit"], *whole["others"]]
     now, by_patient = booking.database_now(), not whole["by_clinic"]

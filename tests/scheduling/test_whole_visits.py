@@ -126,6 +126,17 @@ def test_one_of_the_visit_is_cancelled(own, visit):
     assert statuses() == ["booked", "cancelled"]
 
 
+@pytest.mark.parametrize("asked", [0, 1])
+def test_what_is_left_of_a_visit_is_cancelled(own, visit, asked):
+    Booking.objects.filter(pk=visit[0].pk).update(status=Booking.Status.ARRIVED)
+    url = reverse("cancellation", args=[visit[asked].reference])
+    shown = own.get(url).content.decode()
+    assert re.findall(r'name="scope" value="(\w+)"', shown) == ["one"]
+    assert "Yes, cancel X-ray" in shown
+    cancel(own, visit[asked], scope="one")
+    assert statuses() == ["arrived", "cancelled"]
+
+
 def test_visit_that_began_cannot_be_cancelled_by_the_patient(own, visit):
     """The first appointment has begun: then the second is not cancelled either."""
     Booking.objects.filter(pk=visit[0].pk).update(starts_at=Now() - dt.timedelta(minutes=1))
