@@ -107,10 +107,16 @@ def cancel_reason(booking: Booking) -> str:
             "Your bank refused the payment after all, so the visit is not booked. You have not been charged. "
             "Please choose a time again."
         )
-    back = _("What you have paid for it is on its way back to you; your bank may take some days.")
-    if not booking.fee_cents:
-        return back
-    fee = _("A fee of %(fee)s is charged, as was agreed.") % {"fee": money(booking.fee_cents)}
-    return f"{fee} " + _(
-        "What you have paid above it is on its way back to you; your bank may take some days."
+    if not booking.price_cents:
+        return ""
+    ways = _(
+        "What was paid online goes back the same way and may take some days; what was paid at the clinic is given back "
+        "there."
     )
+    if not booking.fee_cents:
+        return _("If you have paid for it, you get your money back.") + f" {ways}"
+    fee = _(
+        "A fee of %(fee)s is charged, as was agreed. If you have paid less, please pay the rest online or at the "
+        "clinic. If you have paid more, you get the rest back."
+    )
+    return f"{fee} {ways}" % {"fee": money(booking.fee_cents)}

@@ -10,6 +10,8 @@ from icalendar import Calendar
 from clinic_booking.events import NotYet, publish
 from clinic_booking.models import Event, Notification
 from scheduling.booking import Place, cancel_booking, confirm_hold, move_booking, place_sessions
+from scheduling.message_kinds import cancel_reason
+from scheduling.models import Booking
 from scheduling.notifications import mail_about_sessions, mail_about_visit
 from tests import factories
 
@@ -94,6 +96,18 @@ def test_cancelled(booking, booked):
     [message] = mail.outbox
     assert "is cancelled" in message.subject
     assert "METHOD:CANCEL" in message.attachments[0].content
+
+
+def test_cancelled_says_what_becomes_of_the_money_whatever_was_paid():
+    free, late, prepaid = (
+        cancel_reason(Booking(price_cents=price, fee_cents=fee))
+        for price, fee in [(4500, 0), (4500, 2250), (0, 0)]
+    )
+    assert free.startswith("If you have paid for it, you get your money back.")
+    assert late.startswith(
+        "A fee of S$\u00a022.50 is charged, as was agreed. If you have paid less, please pay the rest"
+    )
+    assert prepaid == ""
 
 
 def test_sessions_planned_together_are_one_message(slots, service, patient):
