@@ -294,7 +294,7 @@ def construct_event(body: bytes, signature: str, secrets: Iterable[str]) -> Prov
             return read_event(event)
         except stripe.SignatureVerificationError:
             continue
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OSError, OverflowError) as error:
             raise BadSignature("malformed_body") from error
     raise BadSignature("no_secret_fits")
 
@@ -420,6 +420,8 @@ def read_dispute(found: stripe.Dispute) -> DisputeResult:
 
 
 def read_event(found: stripe.Event) -> ProviderEvent:
+    if not found.id:
+        raise ValueError("an event without an id")
     subject = found.data.object
     object_ref = str(getattr(subject, "id", None) or "")
     about = (

@@ -304,6 +304,12 @@ def test_old_delivery_is_refused(engine, intent):
         port.construct_event(body, signature, ["whsec_a"])
 
 
+@pytest.mark.parametrize("values", [{"created": 10**18}, {"id": None}, {"id": ""}])
+def test_nonsense_that_is_signed_is_refused(engine, intent, values):
+    with pytest.raises(BadSignature, match="malformed_body"):
+        port.construct_event(*signed(engine.undelivered()[0] | values, "whsec_a"), ["whsec_a"])
+
+
 def test_changed_body_is_refused(engine, intent):
     body, signature = signed(engine.undelivered()[0], "whsec_a")
     with pytest.raises(BadSignature):

@@ -15,7 +15,7 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def span(text: str) -> dt.timedelta:
-    if not (found := re.fullmatch(r"(\d{1,6})([mhd])", text)):
+    if not (found := re.fullmatch(r"(\d{1,4})([mhd])", text, re.ASCII)):
         raise ArgumentTypeError(f"{text!r} is not a time such as 30m, 48h or 7d")
     return dt.timedelta(**{UNITS[found[2]]: int(found[1])})
 
