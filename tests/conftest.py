@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from clinic_booking.topics import declare
 from tests import chromium, clock, factories
@@ -18,6 +19,18 @@ def browser_type_launch_args(browser_type_launch_args, playwright):
     if os.environ.get("CI") == "true":
         pytest.fail(chromium.MISSING, pytrace=False)
     pytest.skip(chromium.MISSING)
+
+
+@pytest.fixture(autouse=True)
+def no_jobs_of_others(request):
+    """What a test with real transactions leaves in the queue, no flush takes away: its table is not a model's."""
+    mark = request.node.get_closest_marker("django_db")
+    if mark and mark.kwargs.get("transaction") and not request.node.get_closest_marker("e2e"):
+        request.getfixturevalue("transactional_db")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT EXISTS (SELECT FROM procrastinate_jobs)")
+            if cursor.fetchone() == (True,):
+                cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
 
 
 @pytest.fixture

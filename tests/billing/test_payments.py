@@ -4,7 +4,7 @@ import pytest
 from django.core import mail
 from django.db import transaction
 
-from billing import payments, reconcile, refunds
+from billing import disputes, payments, reconcile, refunds
 from billing.gateway import gateway
 from billing.locks import outside
 from billing.models import Payment
@@ -358,7 +358,7 @@ def test_refund_by_hand_is_taken_over(double, engine, paid):
 
 
 def test_disputed_charge_is_not_refunded(double, engine, paid):
-    refunds.flag_dispute(paid.pk)
+    disputes.look(paid.pk, engine.dispute(paid.provider_ref)["id"])
     cancel(paid.booking)
     run_jobs()
     paid.refresh_from_db()

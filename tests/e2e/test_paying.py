@@ -50,7 +50,7 @@ def test_pays_with_a_card(checkout, system):
     system.until_quiet()
     assert Bill.objects.get(booking=booking).status == Bill.Status.PAID
     checkout.reload()
-    expect(checkout.get_by_text("Receipt")).to_be_visible()
+    expect(checkout.get_by_role("link", name="Receipt")).to_be_visible()
 
 
 def test_bank_agrees(checkout):

@@ -23,6 +23,9 @@ import django
 
 QUEUES = ["events"]
 A_MINUTE_LATER = "UPDATE procrastinate_workers SET last_heartbeat = last_heartbeat - interval '2 minutes'"
+A_MOMENT_LATER = (
+    "UPDATE procrastinate_jobs SET scheduled_at = now() WHERE queue_name = 'events' AND status = 'todo'"
+)
 WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
@@ -82,7 +85,11 @@ def drain(report: int) -> None:
         cursor.execute(A_MINUTE_LATER)
     retry_stalled_jobs.configure(queue=QUEUES[0]).defer(timestamp=0)
     connection.close()
-    work()  # it may have taken a job before the stalled ones were back
+    work()
+    # It may have taken a job before the stalled ones were back, or have one to try again in a moment.
+    with connection.cursor() as cursor:
+        cursor.execute(A_MOMENT_LATER)
+    connection.close()
     work()
 
 
