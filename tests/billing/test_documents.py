@@ -240,6 +240,7 @@ def test_my_bills_are_mine(client, bill, patient, other_patient, django_assert_m
     with django_assert_max_num_queries(8):
         page = client.get(reverse("my_bills")).content.decode()
     assert bill.serial in page
+    assert (f'href="{reverse("booking", args=[bill.booking.reference])}"' in page) == bool(bill.due_cents)
     client.force_login(other_patient.user)
     assert bill.serial not in client.get(reverse("my_bills")).content.decode()
 
