@@ -13,7 +13,19 @@ from clinic_booking import local
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="43,200 slots only, short runs")
-    names = ["supply", "holds", "reads", "live", "matching", "replan", "patients", "desk", "report", "events"]
+    names = [
+        "supply",
+        "holds",
+        "reads",
+        "live",
+        "matching",
+        "replan",
+        "patients",
+        "desk",
+        "report",
+        "events",
+        "books",
+    ]
     parser.add_argument("--only", choices=names, help="one part")
     options = parser.parse_args()
     with local.services("bench", durable=True) as addresses:

@@ -3,6 +3,7 @@
 Debits are above zero, credits below. What is posted when is in docs/ledger.md.
 """
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -35,11 +36,14 @@ class Entry(NamedTuple):
 
 
 class Movement(NamedTuple):
+    """`date` is for what is written down afterwards; else it is today at the clinic."""
+
     key: str
     kind: LedgerPosting.Kind
     clinic: Clinic
     entries: Sequence[Entry]
     by: User | None = None
+    date: dt.date | None = None
 
 
 def post(movement: Movement) -> bool:
@@ -58,7 +62,7 @@ def post_all(movements: Iterable[Movement]) -> int:
             kind=movement.kind,
             clinic=movement.clinic,
             legal_entity_id=movement.clinic.legal_entity_id,
-            date=movement.clinic.today(),
+            date=movement.date or movement.clinic.today(),
             by=movement.by,
         )
         for movement in new

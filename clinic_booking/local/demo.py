@@ -147,6 +147,7 @@ def start(wanted: int, environment: dict[str, str], children: list[Child]) -> No
     double_port = free_port()
     real_stripe = bool(environment.get("STRIPE_API_BASE"))
     if not real_stripe:
+        environment["STRIPE_DOUBLE_STATE"] = str(HOME / "stripe.json")
         environment["STRIPE_API_BASE"] = f"http://127.0.0.1:{double_port}"
         local.write_atomically(STRIPE_URL, environment["STRIPE_API_BASE"])
 
@@ -161,7 +162,7 @@ def start(wanted: int, environment: dict[str, str], children: list[Child]) -> No
         if not real_stripe:
             webhook = f"{site}/stripe/webhook/"
             double = ["manage.py", "stripe_double", "--port", str(double_port), "--webhook", webhook]
-            double += ["--state", str(HOME / "stripe.json")]
+            double += ["--state", environment["STRIPE_DOUBLE_STATE"]]
             children.append(Child("stripe", double, environment))
         children.append(Child("worker", ["manage.py", "procrastinate", "worker"], environment))
         web = Child("web", uvicorn(port), environment)

@@ -6,7 +6,10 @@ import pytest
 from django.db import transaction
 from django.db.models import F
 
-from billing.demo import bill_bookings, pay_bills
+from billing import closing
+from billing.demo import bill_bookings, make_online, make_till, pay_bills
+from billing.models import Bill, CashClose, DeskRefund, Dispute, LedgerPosting, Payment
+from billing.stripe_double.engine import Engine
 from clinic_booking.models import Notification
 from scheduling import consistency, effort, work_lists
 from scheduling.demo import seed
@@ -29,6 +32,8 @@ def clinics(django_db_setup, django_db_blocker):
         bill_bookings(made)
         pay_bills(made)
         make_history(made)
+        make_till(made)
+        make_online(made, Engine())
         yield made
         transaction.set_rollback(True)
 
@@ -105,3 +110,33 @@ def test_messages_are_in_every_state(seeded):
     assert [row.kind for row in waiting] == [
         "booked"
     ]  # what fell back or was told by telephone waits for nobody
+
+
+# -- Money ---------------------------------------------------------------------------------------
+
+
+def test_last_day_was_closed_with_a_small_difference(seeded):
+    for clinic in seeded:
+        close = CashClose.objects.get(clinic=clinic)
+        assert (close.difference_cents, close.date < clinic.today(), bool(close.note)) == (-200, True, True)
+        [sheet] = closing.sheets(clinic, close.date)
+        assert (sheet.after_cents, len(sheet.sums)) == (0, 3)
+        first, until = clinic.day_bounds(close.date)
+        of_day = Bill.objects.filter(booking__visit__date=close.date, clinic=clinic, contract=None)
+        assert not of_day.exclude(issued_at__range=(first, until)).exists()
+
+
+def test_parts_are_paid_and_money_given_back(seeded):
+    for clinic in seeded:
+        assert Bill.objects.filter(clinic=clinic, booking__isnull=False, status="part_paid").exists()
+        assert DeskRefund.objects.filter(bill__clinic=clinic, counter_cents=1000).count() == 1
+    assert Payment.objects.filter(status="paid").count() == 3
+    assert DeskRefund.objects.get(counter_cents=0).online_cents == 2000
+    assert Dispute.objects.get().payment.is_disputed
+
+
+def test_second_run_moves_no_money(seeded):
+    before = list(LedgerPosting.objects.order_by("pk").values_list("key", flat=True))
+    assert (bill_bookings(seeded), pay_bills(seeded), make_history(seeded)) == (0, 0, 0)
+    assert (make_till(seeded), make_online(seeded, Engine())) == (0, 0)
+    assert list(LedgerPosting.objects.order_by("pk").values_list("key", flat=True)) == before
