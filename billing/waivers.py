@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing import bills, groups
 from billing.allocations import give_back
+from billing.counter import CardNumber
 from billing.forms import holds_card_number
 from billing.models import Bill, CreditNote
 from clinic_booking.events import publish
@@ -30,11 +31,13 @@ def waive_fee(*, booking_id: int, reason: str, by: User) -> CreditNote:
     """The visit costs nothing after all: the fee is credited, and what was paid of it goes back. Says why, and who.
 
     Safe to repeat: the first one is given again. Whoever hears of `fee.waived` submits refunds that this opens. Locks
-    the booking, its payments, its bill. Raises NoFee, NoReason.
+    the booking, its payments, its bill. Raises NoFee, NoReason, CardNumber.
     """
     reason = reason.strip()[:MAX_REASON]
-    if not reason or holds_card_number(reason):
+    if not reason:
         raise NoReason
+    if holds_card_number(reason):
+        raise CardNumber
     if Booking.objects.get(pk=booking_id).status not in groups.OVER:
         raise NoFee
     bill_id = bills.keep_bill(booking_id).pk
