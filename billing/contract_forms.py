@@ -14,6 +14,7 @@ from billing.models import Contract, ContractLine
 from billing.models.contracts import MAX_PRICE_CENTS
 from patients.models import Patient
 from scheduling.demand import PatternSpec, Policies
+from scheduling.forms import IsoDateField
 from scheduling.models import Clinic, Practitioner, Service
 from scheduling.models.demand import MAX_GAP_DAYS, MAX_SESSIONS
 from scheduling.unmeetable import Problem
@@ -24,7 +25,7 @@ CHECKBOXES = {"class": "form-check-input"}
 
 def day_field(label: Any, **options: Any) -> forms.DateField:
     widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    return forms.DateField(label=label, widget=widget, input_formats=["%Y-%m-%d"], **options)
+    return IsoDateField(label=label, widget=widget, **options)
 
 
 def time_field(label: Any, **options: Any) -> forms.TimeField:

@@ -78,6 +78,8 @@ def test_equal_parts_are_worked_out_and_saved(desk, url, draft):
     for shown in ('value="171.48"', 'value="171.42"', 'value="2099-02-28"', 'value="2099-07-31"'):
         assert shown in page
     assert "Ensure this value is" in text(desk.get(url("contract_plan"), {"count": 99, "first_on": ""}), 422)
+    far = {"count": 3, "first_on": "9999-12-31"}
+    assert "This is not a date" in text(desk.get(url("contract_plan"), far), 422)
 
     data = rows(("2099-01-31", "700.00"), ("2099-03-01", "500"))
     assert desk.post(url("contract_plan"), data).status_code == 302
@@ -93,7 +95,7 @@ def test_equal_parts_are_worked_out_and_saved(desk, url, draft):
         ([("2099-01-31", "700.00")], "add up to S$ 700.00, but the contract costs S$ 1,200.00"),
         ([("2099-01-31", "700"), ("", "500")], "needs both, a day and an amount"),
         ([("2099-01-31", "-700"), ("2099-02-01", "1900")], "greater than or equal to 0"),
-        ([("31/1/2099", "1200")], "Enter a valid date"),
+        ([("31/1/2099", "1200")], "This is not a date"),
         ([("2099-02-01", "700"), ("2099-01-01", "500")], "due after the one before"),
         ([], "Say when the instalments are due"),
     ],

@@ -206,7 +206,7 @@ def test_line_is_added_with_its_rules(desk, url, draft, service, practitioner, c
         ({"price": "1e9"}, "less than or equal to"),
         ({"valid_until": "2020-01-01"}, "before “valid from”"),
         ({"valid_from": "2020-01-01", "valid_until": "2020-01-02"}, "The validity is over"),
-        ({"valid_from": "yesterday"}, "Enter a valid date"),
+        ({"valid_from": "yesterday"}, "This is not a date"),
         ({"service": "0"}, "Select a valid choice"),
         ({"rule-0-from_time": "25:00"}, "Enter a valid time"),
         ({"rule-0-from_time": "18:00"}, "Visits are possible between 09:00 and 10:00 only."),
