@@ -43,7 +43,7 @@ register(
     Kind(
         "pay_bill",
         gettext_lazy("A link to pay a bill"),
-        gettext_lazy("Pay your bill of {clinic}"),
+        gettext_lazy("Pay your bill from {clinic}"),
         ("clinic", "address", "phone", "link", "amount", "number", "expires"),
     ),
 )

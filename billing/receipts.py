@@ -32,9 +32,9 @@ FACTS.setdefault("original", _("the number of the bill that is taken back"))
 NAMED = ("clinic", "address", "phone", "amount", "number", "link")
 
 register(
-    Kind("receipt", _("A bill is paid"), _("Your receipt of {clinic}"), NAMED),
-    Kind("credit_note", _("A credit note"), _("Your credit note of {clinic}"), (*NAMED, "original")),
-    Kind("contract_bill", _("A bill of a contract"), _("Your bill of {clinic}"), NAMED),
+    Kind("receipt", _("A bill is paid"), _("Your receipt from {clinic}"), NAMED),
+    Kind("credit_note", _("A credit note"), _("Your credit note from {clinic}"), (*NAMED, "original")),
+    Kind("contract_bill", _("A bill of a contract"), _("Your bill from {clinic}"), NAMED),
 )
 
 
