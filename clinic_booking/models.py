@@ -1,5 +1,6 @@
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
@@ -9,7 +10,80 @@ from clinic_booking.messages.kinds import Channel
 
 
 class User(AbstractUser):
-    """Someone who can log in: a patient or a member of staff. What they may do is in `scheduling.Membership`."""
+    """Someone who can log in: a patient or a member of staff. What they may do at a clinic is in
+    `scheduling.Membership`; an office is held for the whole group."""
+
+    class Office(models.TextChoices):
+        PRIVACY_OFFICER = "privacy_officer", _("Privacy officer")
+        SYSTEM_ADMIN = "system_admin", _("System administrator")
+
+    office = models.CharField(
+        _("office"),
+        max_length=20,
+        choices=Office,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("For the whole group. A system administrator sees no patient data."),
+    )
+
+
+class ClockTimestamp(models.Func):
+    """The time of the statement, not of the transaction."""
+
+    template = "clock_timestamp()"
+    output_field = models.DateTimeField()
+
+
+class AuditEvent(models.Model):
+    """Who looked at or did what to whose record (FHIR AuditEvent). Append-only; written by `audit.record` alone.
+
+    Ids and codes only, never a value. No foreign keys: it outlives what it is about.
+    """
+
+    class Action(models.TextChoices):
+        LOGIN = "login", _("Logged in")
+        LOGIN_FAILED = "login_failed", _("Could not log in")
+        LOGOUT = "logout", _("Logged out")
+        LIST = "list", _("Saw a list")
+        VIEW = "view", _("Saw")
+        SEARCH = "search", _("Searched")
+        EXPORT = "export", _("Exported")
+        PRINT = "print", _("Printed")
+        UNMASK = "unmask", _("Unmasked")
+        BREAK_GLASS = "break_glass", _("Broke the glass")
+        LINK = "link", _("Linked an identity")
+        ACT_FOR = "act_for", _("Acted for")
+        CREATE = "create", _("Made")
+        CHANGE = "change", _("Changed")
+        DELETE = "delete", _("Deleted")
+        GRANT = "grant", _("Gave a right")
+        REVOKE = "revoke", _("Took a right")
+
+    created_at = models.DateTimeField(_("time"), db_default=ClockTimestamp())
+    action = models.CharField(_("action"), max_length=20, choices=Action)
+    subject = models.CharField(_("subject"), max_length=80, help_text=_("What it is about, as kind:id."))
+    patient_id = models.BigIntegerField(_("patient"), null=True)
+    actor_id = models.BigIntegerField(_("by"), null=True)
+    role = models.CharField(_("role"), max_length=20, blank=True)
+    clinic_id = models.BigIntegerField(_("clinic"), null=True)
+    fields = ArrayField(models.CharField(max_length=60), verbose_name=_("fields"), default=list)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    count = models.PositiveIntegerField(_("records"), default=1)
+    request_id = models.CharField(_("request"), max_length=64, blank=True)
+    ip = models.GenericIPAddressField(_("address"), null=True)
+
+    class Meta:
+        verbose_name = _("audit event")
+        verbose_name_plural = _("audit events")
+        indexes = [
+            models.Index(fields=["patient_id", "-id"], name="audit_patient"),
+            models.Index(fields=["actor_id", "-id"], name="audit_actor"),
+            BrinIndex(fields=["created_at"], name="audit_created", pages_per_range=32),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.subject}"
 
 
 class ThisTransaction(models.Func):

@@ -75,6 +75,26 @@ class Patient(models.Model):
         return self.name
 
 
+class PatientClinic(models.Model):
+    """Where a patient is known: whoever has or had a booking, wish, contract or visit there. Triggers keep it, so
+    that roles and row security agree."""
+
+    patient = models.ForeignKey(Patient, models.CASCADE, related_name="clinics", verbose_name=_("patient"))
+    clinic_id = models.BigIntegerField(_("clinic"))
+    since = models.DateTimeField(_("since"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("clinic of a patient")
+        verbose_name_plural = _("clinics of patients")
+        constraints = [
+            models.UniqueConstraint(fields=["clinic_id", "patient"], name="patient_known_once_at_a_clinic")
+        ]
+        indexes = [models.Index(fields=["patient"], name="patient_clinic_patient")]
+
+    def __str__(self) -> str:
+        return f"{self.patient_id} at {self.clinic_id}"
+
+
 class Consent(models.Model):
     """What a patient agreed to or withdrew, and under which notice (PDPA s 13–16). Append-only."""
 

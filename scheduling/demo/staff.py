@@ -8,7 +8,9 @@ from scheduling.models import Clinic, Membership, Practitioner
 
 # Printed by `seed_demo --logins`; the command refuses to run in production.
 PASSWORD = "harbour-tembusu-lantern"  # noqa: S105
-ROLES = ["patient", "receptionist", "doctor", "manager", "admin"]
+ROLES = ["patient", "receptionist", "nurse", "doctor", "manager", "finance", "privacy", "admin"]
+
+OFFICES = {"privacy": User.Office.PRIVACY_OFFICER, "admin": User.Office.SYSTEM_ADMIN}
 
 
 def username(role: str) -> str:
@@ -21,7 +23,9 @@ def make_logins(clinics: list[Clinic], patients: list[Patient]) -> None:
     for clinic in clinics:
         _member(users["receptionist"], clinic, Membership.Role.RECEPTIONIST)
         _member(users["manager"], clinic, Membership.Role.MANAGER)
+        _member(users["finance"], clinic, Membership.Role.FINANCE)
     _member(users["doctor"], clinics[0], Membership.Role.DOCTOR)
+    _member(users["nurse"], clinics[0], Membership.Role.NURSE)
     Practitioner.objects.filter(name="Dr Lim Wei Jie", user=None).update(user=users["doctor"])
     Patient.objects.filter(pk=patients[0].pk, user=None).update(user=users["patient"])
 
@@ -38,6 +42,7 @@ def _users() -> dict[str, User]:
                 password=password,
                 is_staff=wanted[name] == "admin",
                 is_superuser=wanted[name] == "admin",
+                office=OFFICES.get(wanted[name], ""),
             )
             for name in sorted(missing)
         )

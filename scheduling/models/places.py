@@ -424,8 +424,10 @@ class Membership(models.Model):
 
     class Role(models.TextChoices):
         RECEPTIONIST = "receptionist", _("Receptionist")
+        NURSE = "nurse", _("Nurse")
         DOCTOR = "doctor", _("Doctor")
         MANAGER = "manager", _("Clinic manager")
+        FINANCE = "finance", _("Finance")
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships", verbose_name=_("user")
