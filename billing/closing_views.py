@@ -19,11 +19,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from billing import closing
 from billing.closing import Row, Sheet
-from billing.forms import holds_card_number
 from billing.models import CounterPayment, LedgerPosting
 from clinic_booking.context import Request
 from clinic_booking.errors import NamedError
+from clinic_booking.middleware import says_so_itself
 from clinic_booking.models import User
+from clinic_booking.pan import holds_card_number
 from scheduling.desk import clinic_for
 from scheduling.desk_report import managed_by
 from scheduling.forms import MAX_ID, BadField, DayForm, IsoDateField
@@ -99,6 +100,7 @@ def _context(
     }
 
 
+@says_so_itself
 @login_required
 @require_POST
 def close(request: Request, clinic: str) -> HttpResponse:

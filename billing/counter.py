@@ -7,12 +7,12 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from billing import bills, ledger
-from billing.forms import holds_card_number
 from billing.models import Bill, CounterPayment, CounterRefund, Payment
 from billing.once import once
 from billing.winning import BeingPaid, check_is_due
 from clinic_booking.events import publish
 from clinic_booking.models import User
+from clinic_booking.pan import holds_card_number
 from scheduling.errors import BookingError
 
 Status = Payment.Status

@@ -10,12 +10,12 @@ from django.db.models import Sum
 from django.utils.translation import gettext_lazy as _
 
 from billing import allocations, bills, counter
-from billing.forms import holds_card_number
 from billing.models import Bill, CreditNote, DeskRefund, Payment
 from billing.once import once
 from clinic_booking.errors import NamedError
 from clinic_booking.events import publish
 from clinic_booking.models import User
+from clinic_booking.pan import holds_card_number
 from scheduling.errors import BookingError
 from scheduling.models import Membership
 

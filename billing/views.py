@@ -23,6 +23,7 @@ from billing.forms import DetailsForm
 from billing.gateway import Intent, PaymentProviderDown
 from billing.models import Payment
 from clinic_booking.context import Request
+from clinic_booking.middleware import says_so_itself
 from clinic_booking.models import User
 from patients.models import Patient
 from scheduling import stops
@@ -60,6 +61,7 @@ def checkout(request: Request, hold_id: uuid.UUID) -> HttpResponse:
     return page(request, hold, form)
 
 
+@says_so_itself
 @never_cache
 @with_payment_fields
 @require_POST

@@ -6,10 +6,10 @@ from django.utils.translation import gettext_lazy as _
 from billing import bills, groups
 from billing.allocations import give_back
 from billing.counter import CardNumber
-from billing.forms import holds_card_number
 from billing.models import Bill, CreditNote
 from clinic_booking.events import publish
 from clinic_booking.models import User
+from clinic_booking.pan import holds_card_number
 from scheduling.errors import BookingError
 from scheduling.locks import lock_bookings
 from scheduling.models import Booking

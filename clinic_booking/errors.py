@@ -60,6 +60,25 @@ class TooLarge(NamedError):
     sentence = _("This is too large to be accepted.")
 
 
+class CardNumberGiven(NamedError):
+    status = 422
+    sentence = _(
+        "Please do not write card numbers here. Card details belong into the payment fields only. "
+        "Nothing was kept: please go back and take the number out."
+    )
+
+
+class TooManyRequests(NamedError):
+    """`seconds` until it may be tried again."""
+
+    status = 429
+    sentence = _("This was asked for too often. Please wait a little, and try again.")
+
+    def __init__(self, seconds: int = 60) -> None:
+        super().__init__()
+        self.retry_after_seconds = seconds
+
+
 class Fault(NamedError):
     status = 500
     sentence = _(

@@ -3,14 +3,17 @@
 import re
 import uuid
 from collections.abc import Callable
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.request import UnreadablePostError
+from prometheus_client import Counter
 
-from clinic_booking import errors, logs
+from clinic_booking import errors, logs, pan
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+View = Callable[..., HttpResponse]
 is_identifier = re.compile(r"[\w-]{8,64}", re.ASCII).fullmatch
 
 
@@ -68,6 +71,49 @@ def is_text(raw: bytes) -> bool:
         return "\0" not in raw.decode()
     except UnicodeDecodeError:
         return False
+
+
+card_numbers = Counter("card_numbers_refused", "Requests that held a card number", ["view"])
+
+
+def says_so_itself(view: View) -> View:
+    """For a view whose form refuses card numbers by its own sentence, and does not show them again."""
+    view.refuses_card_numbers = True  # type: ignore[attr-defined]
+    return view
+
+
+class RefuseCardNumbers:
+    """Before a view, or the session, may keep one. Signed reports of other servers are not what a person types."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        address = f"{request.path_info}?{unquote_plus(request.META.get('QUERY_STRING', ''))}"
+        if pan.holds_card_number(address):
+            return refuse_card_number(request, "address")
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: View, args: object, kwargs: object
+    ) -> HttpResponse | None:
+        known = getattr(view, "csrf_exempt", False) or getattr(view, "refuses_card_numbers", False)
+        if request.method in ("GET", "HEAD", "OPTIONS") or known:
+            return None
+        try:
+            text = request.body.decode("latin-1")
+        except UnreadablePostError:
+            return errors.answer(request, errors.BadInput())
+        held = pan.holds_card_number(text) or pan.holds_card_number(unquote_plus(text))
+        return refuse_card_number(request, getattr(view, "__name__", "view")) if held else None
+
+
+def refuse_card_number(request: HttpRequest, view: str) -> HttpResponse:
+    card_numbers.labels(view).inc()
+    # The page shows its own address, so the number must not be in it.
+    request.META["QUERY_STRING"] = ""
+    request.GET = QueryDict()
+    return errors.answer(request, errors.CardNumberGiven())
 
 
 class NamedErrors:

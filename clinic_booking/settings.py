@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "clinic_booking.middleware.admin_csp",
     "clinic_booking.middleware.refuse_bad_input",
+    "clinic_booking.middleware.RefuseCardNumbers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

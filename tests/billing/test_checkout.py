@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from billing.checkout import stripe_hosts
-from billing.forms import holds_card_number
+from clinic_booking.pan import holds_card_number
 from patients.models import Consent, Patient
 from scheduling.models import Booking, Clinic
 from tests import clock, factories, race
