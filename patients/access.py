@@ -1,10 +1,16 @@
-"""Whose records a login may see: patients their own, staff those known at their clinics."""
+"""Whose records a login may see: patients their own, staff those known at their clinics.
+
+What a role may do is in `clinic_booking.roles`; `may`, `where` and `Can` are here for whoever works with patients.
+"""
 
 from typing import Any
 
 from django.db.models import Q
 
 from clinic_booking.models import User
+from clinic_booking.roles import Can, may, where
+
+__all__ = ["Can", "may", "own", "where"]
 
 
 def own(user: User | Any) -> Q:
