@@ -55,6 +55,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "clinic_booking.addresses.behind_proxy",
     "clinic_booking.metrics.MetricsMiddleware",
     "clinic_booking.middleware.request_id",
     "django.middleware.security.SecurityMiddleware",
@@ -72,6 +73,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "clinic_booking.middleware.NamedErrors",
+    "clinic_booking.limits.RateLimits",
 ]
 
 ROOT_URLCONF = "clinic_booking.urls"
@@ -285,6 +287,29 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+# Who may say for whom a request is: the proxy beside the application, in a private network.
+PRIVATE = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=PRIVATE if PRODUCTION else [])
+# How often, in how many seconds (clinic_booking/limits.py): of a user who is logged in, else of an address, behind
+# which a whole clinic or a mobile network may be. "off", or such as "search=600/60,login=60/300" for others.
+RATE_LIMITS: dict[str, tuple[int, ...]] = {
+    "account": (20, 300),
+    "login": (60, 300),
+    "code": (30, 300),
+    "hold": (120, 60),
+    "search": (600, 60),
+    "secret": (300, 60),
+    "feed": (120, 60),
+    "report": (3000, 60),
+    "webhook": (3000, 60),
+    "unmask": (60, 300),
+}
+rates = env.list("RATE_LIMITS", default=[])
+if rates == ["off"]:
+    RATE_LIMITS = {}
+else:
+    of = (rate.partition("=") for rate in rates)
+    RATE_LIMITS |= {scope: tuple(map(int, rate.split("/"))) for scope, _equals, rate in of}
 WSGI_THREADS = env.int("WSGI_THREADS", 8)  # of the one-process server; each has a database connection
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # when set, /metrics wants "Authorization: Bearer …"
 
