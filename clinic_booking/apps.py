@@ -7,3 +7,4 @@ class ClinicBookingConfig(AppConfig):
 
     def ready(self) -> None:
         from clinic_booking import checks, jobs  # noqa: F401  (they register checks and tasks)
+        from clinic_booking.accounts import sessions  # noqa: F401  (it stamps each login)

@@ -21,5 +21,6 @@ def site(request: HttpRequest) -> dict[str, Any]:
     return {
         "brand": "Harbour Clinics",
         "dpo_email": settings.DPO_EMAIL,
+        "demo_code": settings.DEMO_SECOND_FACTOR_CODE,
         "is_staff_somewhere": is_staff_somewhere,
     }

@@ -26,6 +26,14 @@ class User(AbstractUser):
         db_default="",
         help_text=_("For the whole group. A system administrator sees no patient data."),
     )
+    session_generation = models.PositiveIntegerField(
+        _("generation of sessions"), default=0, db_default=0, editable=False
+    )
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """As Django's, and another one in each generation: to log out everywhere is to begin a new one."""
+        base: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        return f"{base}{self.session_generation}" if self.session_generation else base
 
 
 class ClockTimestamp(models.Func):
@@ -300,3 +308,6 @@ class MessageTemplate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.channel} {self.language}"
+
+
+from clinic_booking.accounts.models import Device, DeviceLogin, DoorLock, OneTimeCode  # noqa: E402, F401

@@ -45,6 +45,9 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_htmx",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "csp",
     "channels",
     "procrastinate.contrib.django",
@@ -70,6 +73,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "clinic_booking.accounts.sessions.middleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "clinic_booking.middleware.NamedErrors",
@@ -153,6 +158,26 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator": {},
     }.items()
 ]
+
+# -- Doors: second factors, sessions (docs/accounts.md) -------------------------------------------
+
+SECOND_FACTOR_KEYS = required_in_production("SECOND_FACTOR_KEYS", "development-only-second-factor").split(",")
+# Passes every second factor: for the demo, which prints it.
+DEMO_SECOND_FACTOR_CODE = env.str("MFA_TOTP_INSECURE_BYPASS_CODE", "")
+if PRODUCTION and DEMO_SECOND_FACTOR_CODE:
+    raise ImproperlyConfigured(
+        "Unset the environment variable MFA_TOTP_INSECURE_BYPASS_CODE: it opens every account in production."
+    )
+STAFF_IDLE_SECONDS = env.int("STAFF_IDLE_SECONDS", 15 * 60)
+PATIENT_IDLE_SECONDS = env.int("PATIENT_IDLE_SECONDS", 30 * 60)
+ACCOUNT_ADAPTER = "clinic_booking.accounts.adapter.AccountAdapter"
+MFA_ADAPTER = "clinic_booking.accounts.adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_TOLERANCE = 1  # half minutes before and after: clocks of phones go wrong
+MFA_WEBAUTHN_USER_VERIFICATION = "required"
+ACCOUNT_EMAIL_VERIFICATION = "none"  # by our own codes
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*"]
 
 # -- Language, time ------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("", include("clinic_booking.accounts.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("", include("patients.urls")),
     path("", include("scheduling.urls")),

@@ -15,6 +15,7 @@ PRODUCTION = {
     "ENVIRONMENT": "production",
     "SECRET_KEY": "9cf4a3b7e1d84f0d92c6b5a7f3e2d1c09cf4a3b7e1d84f0d92c6b5a7f3e2d1c0",
     "SECRET_KEY_FALLBACKS": "",
+    "SECOND_FACTOR_KEYS": "b7a1d0c94ef24c0f8f0d6d1a6a1f3b1e",
     "ALLOWED_HOSTS": NAME,
     "SITE_URL": f"https://{NAME}",
     "EMAIL_URL": "smtp+tls://user:password@mail.example:587",
@@ -50,12 +51,26 @@ def test_deploy_check_is_clean():
 
 
 @pytest.mark.parametrize(
-    "name", ["SECRET_KEY", "STRIPE_SECRET_KEY", "STRIPE_PUBLISHABLE_KEY", "STRIPE_WEBHOOK_SECRET"]
+    "name",
+    [
+        "SECRET_KEY",
+        "SECOND_FACTOR_KEYS",
+        "STRIPE_SECRET_KEY",
+        "STRIPE_PUBLISHABLE_KEY",
+        "STRIPE_WEBHOOK_SECRET",
+    ],
 )
 def test_missing_secret_stops_the_start(monkeypatch, name):
     for key, value in (PRODUCTION | {name: ""}).items():
         monkeypatch.setenv(key, value)
     with pytest.raises(ImproperlyConfigured, match=f"Set the environment variable {name}"):
+        runpy.run_path("clinic_booking/settings.py")
+
+
+def test_code_of_the_demo_stops_the_start(monkeypatch):
+    for key, value in (PRODUCTION | {"MFA_TOTP_INSECURE_BYPASS_CODE": "123456"}).items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(ImproperlyConfigured, match="MFA_TOTP_INSECURE_BYPASS_CODE"):
         runpy.run_path("clinic_booking/settings.py")
 
 
