@@ -30,7 +30,8 @@ def main() -> None:
     options = parser.parse_args()
     with local.services("bench", durable=True) as addresses:
         os.environ.update(addresses, DJANGO_SETTINGS_MODULE="clinic_booking.settings", LOG_LEVEL="ERROR")
-        os.environ.update(RATE_LIMITS="off", HOLDS_PER_ADDRESS="0")  # all come from one address
+        # All come from one address.
+        os.environ.update(RATE_LIMITS="off", HOLDS_PER_ADDRESS="0", UNKNOWN_SHARE_PERCENT="100")
         fresh_database(addresses["DATABASE_URL"])
         import django
 

@@ -335,6 +335,10 @@ if rates == ["off"]:
 else:
     of = (rate.partition("=") for rate in rates)
     RATE_LIMITS |= {scope: tuple(map(int, rate.split("/"))) for scope, _equals, rate in of}
+# What visitors who are not known may hold at a time from one address (of IPv6 a /64), and all of them of a clinic's day
+# in percent of its hours. 0 and 100: as much as they like.
+HOLDS_PER_ADDRESS = env.int("HOLDS_PER_ADDRESS", 12)
+UNKNOWN_SHARE_PERCENT = env.int("UNKNOWN_SHARE_PERCENT", 75)
 WSGI_THREADS = env.int("WSGI_THREADS", 8)  # of the one-process server; each has a database connection
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # when set, /metrics wants "Authorization: Bearer …"
 

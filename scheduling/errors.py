@@ -52,6 +52,17 @@ class TooMany(BookingError):
     sentence = _("That is more than can be kept at once.")
 
 
+class HeldTooMany(BookingError):
+    """Kept against scripts that hold whatever is free (`may_hold` in the database)."""
+
+    status = 429
+    retry_after_seconds = 60
+    sentence = _(
+        "Many times are being kept from your network, or of this day, just now. Please log in, try again in a few "
+        "minutes, or call the clinic: they can book for you."
+    )
+
+
 class SessionGone(BookingError):
     sentence = _("This session is already booked, or is not to be booked any more.")
 

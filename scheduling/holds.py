@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
@@ -18,6 +19,7 @@ from patients.models import Patient
 from scheduling import live, search
 from scheduling.equipment import lock_equipment, reserve
 from scheduling.errors import (
+    HeldTooMany,
     HoldExpired,
     HoldGone,
     NoMoreRenewals,
@@ -72,10 +74,10 @@ HOLD_AT_ONCE = f"""{WANTED}, locked AS MATERIALIZED (
        AND max(ends_at) >= min(starts_at) + min(v.occupied)
 ), new AS (
     INSERT INTO scheduling_hold (id, owner, patient_id, service_id, clinic_id, practitioner_id, station_id,
-        starts_at, ends_at, occupied_until, price_cents, note, locked_at, expires_at)
+        starts_at, ends_at, occupied_until, price_cents, note, locked_at, expires_at, address_key)
     SELECT %(hold)s, %(owner)s::varchar, %(patient)s::bigint, v.id, fit.clinic_id, fit.practitioner_id,
         fit.station_id, fit.starts_at, fit.starts_at + v.duration, fit.starts_at + v.occupied, v.price_cents, '', now,
-        now + interval '{HOLD_SECONDS} seconds'
+        now + interval '{HOLD_SECONDS} seconds', %(house)s::varchar
     FROM fit, service v, scheduling_clinic c, scheduling_station t
     WHERE fit.starts_at > now AND v.equipment_kinds = '{{}}' AND c.id = fit.clinic_id AND c.is_active
       AND t.id = fit.station_id AND t.kind = v.station_kind
@@ -84,6 +86,7 @@ HOLD_AT_ONCE = f"""{WANTED}, locked AS MATERIALIZED (
       AND NOT EXISTS (SELECT FROM scheduling_hold WHERE ended_at IS NULL AND owner = %(owner)s::varchar)
       AND NOT EXISTS (SELECT FROM scheduling_hold
                       WHERE ended_at IS NULL AND patient_id = %(patient)s::bigint AND kind = 'checkout')
+      AND may_hold(%(house)s::varchar, 1, fit.clinic_id, fit.starts_at, %(most)s::integer, %(share)s::integer)
     RETURNING *
 ), claimed AS (
     UPDATE scheduling_slot s SET hold_id = new.id, held_until = new.expires_at FROM new, fit
@@ -101,11 +104,11 @@ WITH clock AS MATERIALIZED (SELECT coalesce(%(now)s::timestamptz, clock_timestam
 new AS (
     INSERT INTO scheduling_hold (id, kind, owner, lead_id, part, session_id, patient_id, service_id, clinic_id,
         practitioner_id, station_id, starts_at, ends_at, occupied_until, price_cents, note, locked_at, expires_at,
-        due_cents, free_cancel_hours, late_cancel_fee_cents, no_show_fee_cents)
+        due_cents, free_cancel_hours, late_cancel_fee_cents, no_show_fee_cents, address_key)
     SELECT %(hold)s, %(kind)s, %(owner)s, %(lead)s::uuid, %(part)s, %(session)s, %(patient)s, %(service)s, %(clinic)s,
         %(practitioner)s, %(station)s, %(starts_at)s, %(ends_at)s, %(occupied_until)s, %(price_cents)s, '', now,
         now + make_interval(secs => %(seconds)s), %(due_cents)s::integer, %(free_cancel_hours)s::smallint,
-        %(late_cancel_fee_cents)s::integer, %(no_show_fee_cents)s::integer
+        %(late_cancel_fee_cents)s::integer, %(no_show_fee_cents)s::integer, %(house)s
     FROM clock
     WHERE %(starts_at)s > now AND %(count)s = (
         SELECT count(*) FROM scheduling_slot WHERE id = ANY(%(slots)s) AND booking_id IS NULL AND NOT is_blocked
@@ -127,26 +130,33 @@ def hold_slots(
     patient: Patient | None = None,
     any_service: bool = False,
     session_id: int | None = None,
+    house: str = "",
 ) -> Hold:
     """Claim the slot and as many after it as the service takes, for 300 seconds. An earlier hold of the owner ends.
 
     The same choice again returns the same hold, not extended. `any_service` allows services that are not online.
-    With `session_id` the hold is for that planned session of the patient.
+    With `session_id` the hold is for that planned session of the patient. `house` is the key of the address of somebody
+    unknown (`addresses.household_key`), of whom only so many may be held.
 
-    Raises SlotGone, NotOffered, SlotPast, SlotBlocked, SlotTaken, SessionGone; Busy for an owner who asks many times
-    at once.
+    Raises SlotGone, NotOffered, SlotPast, SlotBlocked, SlotTaken, SessionGone, HeldTooMany; Busy for an owner who asks
+    many times at once.
     """
     if session_id is None:
         # Two requests of one owner at the same moment: what the second does is decided below.
         with contextlib.suppress(IntegrityError):
-            if hold := _hold_at_once(slot_id, service_id, owner, patient, any_service):
+            if hold := _hold_at_once(slot_id, service_id, owner, patient, any_service, house):
                 return hold
     parts = [Part(slot_id, service_id, session_id)]
-    return hold_together(parts=parts, owner=owner, patient=patient, any_service=any_service)[0]
+    return hold_together(parts=parts, owner=owner, patient=patient, any_service=any_service, house=house)[0]
 
 
 def hold_together(
-    *, parts: Sequence[Part], owner: str, patient: Patient | None = None, any_service: bool = False
+    *,
+    parts: Sequence[Part],
+    owner: str,
+    patient: Patient | None = None,
+    any_service: bool = False,
+    house: str = "",
 ) -> list[Hold]:
     """Claim the times of all parts for 300 seconds, with the equipment they need, or none. The lead comes first.
 
@@ -155,7 +165,7 @@ def hold_together(
     for _ in range(ATTEMPTS):
         try:
             with transaction.atomic(durable=True):
-                return _hold(parts, owner, patient, any_service=any_service)
+                return _hold(parts, owner, patient, any_service=any_service, house=house)
         except IntegrityError as error:
             # Two requests of one owner at the same moment: the second now sees the hold of the first.
             if "one_hold_for_each" not in str(error):
@@ -196,7 +206,7 @@ def take_offer(*, hold_id: uuid.UUID, owner: str) -> Hold:
 
 
 def _hold_at_once(
-    slot_id: int, service_id: int, owner: str, patient: Patient | None, any_service: bool
+    slot_id: int, service_id: int, owner: str, patient: Patient | None, any_service: bool, house: str
 ) -> Hold | None:
     asked: dict[str, Any] = {
         "slot": slot_id,
@@ -204,7 +214,8 @@ def _hold_at_once(
         "owner": owner,
         "any_service": any_service,
     }
-    asked |= {"patient": patient.pk if patient else None, "hold": uuid.uuid4()}
+    asked |= {"patient": patient.pk if patient else None, "hold": uuid.uuid4(), "house": house}
+    asked |= {"most": settings.HOLDS_PER_ADDRESS, "share": settings.UNKNOWN_SHARE_PERCENT}
     with connection.cursor() as cursor:
         cursor.execute(HOLD_AT_ONCE, asked)
         row = cursor.fetchone()
@@ -240,6 +251,7 @@ def _hold(
     kind: Hold.Kind = Hold.Kind.CHECKOUT,
     seconds: int = HOLD_SECONDS,
     instead_of: Hold | None = None,
+    house: str = "",
 ) -> list[Hold]:
     if len(parts) > MAX_PARTS:
         raise TooMany
@@ -254,8 +266,11 @@ def _hold(
     end_holds(prior, Hold.EndReason.RELEASED)
     # Only what is still theirs: while this waited for its lock, a slot may have been booked or taken over.
     free_slots([s for s in locked if s.hold_id in prior and not s.wanted_by])
+    if house and not _may_hold(house, chosen):
+        raise HeldTooMany
     claim: dict[str, Any] = {
         "kind": kind,
+        "house": house,
         "owner": owner,
         "patient": patient,
         "seconds": seconds,
@@ -278,6 +293,18 @@ def _hold(
         with naming(each.number):
             reserve(each.want, locked=equipment, hold_id=hold.pk)
     return holds
+
+
+def _may_hold(house: str, chosen: list[Chosen]) -> bool:
+    """After the slots' locks, as where it is one statement: those of one address take turns from here on."""
+    first = chosen[0]
+    asked = [house, len(chosen), first.slots[0].clinic_id, first.starts_at]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT may_hold(%s, %s, %s, %s, %s, %s)",
+            [*asked, settings.HOLDS_PER_ADDRESS, settings.UNKNOWN_SHARE_PERCENT],
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def _prior(owner: str, patient: Patient | None, kind: Hold.Kind) -> list[uuid.UUID]:

@@ -13,6 +13,7 @@ from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from clinic_booking.addresses import household_key
 from clinic_booking.context import Request
 from patients.models import Patient
 from scheduling import booking, courses, search, visits
@@ -119,12 +120,14 @@ def holds(request: Request) -> HttpResponse:
     session = _session(request, form.cleaned_data["session"])
     if session:
         courses.check_rules(session, slot_id)
+    patient = patient_of(request)
     try:
         hold = booking.hold_slots(
             slot_id=slot_id,
             service_id=service_id,
             owner=owner_of(request),
-            patient=patient_of(request),
+            patient=patient,
+            house=house_of(request, patient),
             any_service=session is not None,
             session_id=session.pk if session else None,
         )
@@ -233,6 +236,13 @@ def patient_of(request: Request) -> Patient | None:
     if not request.user.is_authenticated:
         return None
     return Patient.objects.filter(user=request.user).first()
+
+
+def house_of(request: Request, patient: Patient | None) -> str:
+    """The address, as a key, of whoever is not known; a patient has one hold wherever they are, the desk many."""
+    user = request.user
+    is_known = patient or (user.is_authenticated and (user.is_staff or user.memberships.exists()))
+    return "" if is_known else household_key(request)
 
 
 def see_other(url: str) -> HttpResponse:

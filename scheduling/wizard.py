@@ -27,7 +27,7 @@ from scheduling.errors import BookingError, SlotGone
 from scheduling.forms import VisitorForm
 from scheduling.models import Clinic, Hold, Service, SessionTicket
 from scheduling.parts import Part
-from scheduling.views import owner_of, patient_of, see_other
+from scheduling.views import house_of, owner_of, patient_of, see_other
 from scheduling.wishes import WishForm
 
 RELATED = ("patient", "clinic__legal_entity", "service", "practitioner", "station")
@@ -107,7 +107,11 @@ def hold_parts(request: Request, *, patient: Patient | None, any_service: bool =
         raise BadParts
     if any_service and patient:
         parts = covered(parts, patient)
-    made = holds.hold_together(parts=parts, owner=owner_of(request), patient=patient, any_service=any_service)
+    # The desk may hold what is not online, and as much as it needs.
+    house = "" if any_service else house_of(request, patient)
+    made = holds.hold_together(
+        parts=parts, owner=owner_of(request), patient=patient, any_service=any_service, house=house
+    )
     return made[0]
 
 

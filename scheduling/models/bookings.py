@@ -113,6 +113,16 @@ class Hold(FrozenTerms):
     end_reason = models.CharField(
         _("end reason"), max_length=10, choices=EndReason, blank=True, db_default=""
     )
+    address_key = models.CharField(
+        _("address"),
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_(
+            "Keyed hash, of those who are not known, while the time is held; a trigger forgets it then."
+        ),
+    )
 
     class Meta:
         verbose_name = _("hold")
@@ -121,6 +131,9 @@ class Hold(FrozenTerms):
             models.Index(fields=["expires_at"], condition=Q(ended_at__isnull=True), name="hold_running_out"),
             BrinIndex(fields=["created_at"], name="hold_created", pages_per_range=32),
             models.Index(fields=["lead"], condition=Q(lead__isnull=False), name="hold_lead"),
+            models.Index(
+                fields=["address_key"], condition=Q(ended_at=None) & ~Q(address_key=""), name="hold_address"
+            ),
             models.Index(fields=["session"], condition=Q(session__isnull=False), name="hold_session"),
         ]
         constraints = [
