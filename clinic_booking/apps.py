@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 
 
 class ClinicBookingConfig(AppConfig):
@@ -6,5 +7,7 @@ class ClinicBookingConfig(AppConfig):
     verbose_name = "Kernel"
 
     def ready(self) -> None:
-        from clinic_booking import checks, jobs  # noqa: F401  (they register checks and tasks)
+        from clinic_booking import acting, checks, jobs  # noqa: F401  (they register checks and tasks)
         from clinic_booking.accounts import sessions  # noqa: F401  (it stamps each login)
+
+        connection_created.connect(acting.tell, dispatch_uid="acting")

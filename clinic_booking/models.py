@@ -1,7 +1,7 @@
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import BrinIndex
+from django.contrib.postgres.indexes import BrinIndex, GinIndex
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -43,10 +43,18 @@ class ClockTimestamp(models.Func):
     output_field = models.DateTimeField()
 
 
+class ThisTransaction(models.Func):
+    """The id of the transaction that writes the row, the same in its savepoints."""
+
+    template = "(pg_current_xact_id()::text::bigint)"
+    output_field = models.BigIntegerField()
+
+
 class AuditEvent(models.Model):
     """Who looked at or did what to whose record (FHIR AuditEvent). Append-only; written by `audit.record` alone.
 
-    Ids and codes only, never a value. No foreign keys: it outlives what it is about.
+    Ids and codes only, never a value. No foreign keys: it outlives what it is about. The table is partitioned by month,
+    so that a month can be dropped.
     """
 
     class Action(models.TextChoices):
@@ -72,7 +80,11 @@ class AuditEvent(models.Model):
     action = models.CharField(_("action"), max_length=20, choices=Action)
     subject = models.CharField(_("subject"), max_length=80, help_text=_("What it is about, as kind:id."))
     patient_id = models.BigIntegerField(_("patient"), null=True)
+    patients = ArrayField(models.BigIntegerField(), verbose_name=_("patients of a list"), null=True)
     actor_id = models.BigIntegerField(_("by"), null=True)
+    via = models.CharField(
+        _("through"), max_length=80, default="", db_default="", help_text=_("web, or the job or command.")
+    )
     role = models.CharField(_("role"), max_length=20, blank=True)
     clinic_id = models.BigIntegerField(_("clinic"), null=True)
     fields = ArrayField(models.CharField(max_length=60), verbose_name=_("fields"), default=list)
@@ -80,6 +92,9 @@ class AuditEvent(models.Model):
     count = models.PositiveIntegerField(_("records"), default=1)
     request_id = models.CharField(_("request"), max_length=64, blank=True)
     ip = models.GenericIPAddressField(_("address"), null=True)
+    xact = models.BigIntegerField(
+        _("transaction"), db_default=ThisTransaction(), help_text=_("For the seals (docs/adr/0015).")
+    )
 
     class Meta:
         verbose_name = _("audit event")
@@ -87,18 +102,14 @@ class AuditEvent(models.Model):
         indexes = [
             models.Index(fields=["patient_id", "-id"], name="audit_patient"),
             models.Index(fields=["actor_id", "-id"], name="audit_actor"),
+            models.Index(fields=["clinic_id", "-id"], name="audit_clinic"),
+            models.Index(fields=["xact", "id"], name="audit_seal"),
+            GinIndex(fields=["patients"], name="audit_patients", condition=models.Q(patients__isnull=False)),
             BrinIndex(fields=["created_at"], name="audit_created", pages_per_range=32),
         ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.subject}"
-
-
-class ThisTransaction(models.Func):
-    """The id of the transaction that writes the row, the same in its savepoints."""
-
-    template = "(pg_current_xact_id()::text::bigint)"
-    output_field = models.BigIntegerField()
 
 
 class Event(models.Model):

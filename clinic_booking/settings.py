@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from clinic_booking import local
+from clinic_booking import acting, local
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -67,6 +67,7 @@ MIDDLEWARE = [
     "clinic_booking.middleware.admin_csp",
     "clinic_booking.middleware.refuse_bad_input",
     "clinic_booking.middleware.RefuseCardNumbers",
+    "clinic_booking.acting.middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -237,6 +238,7 @@ PROCRASTINATE_WORKER_DEFAULTS = {
     "concurrency": 4,
     "delete_jobs": "successful",
     "fetch_job_polling_interval": 1.0,
+    "task_middleware": [acting.job],
 }
 
 # -- Admin ---------------------------------------------------------------------------------------
