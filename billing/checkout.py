@@ -13,6 +13,7 @@ from billing.gateway import GatewayError, Intent
 from billing.models import Payment
 from billing.refusals import refusal_sentence
 from clinic_booking.models import User
+from clinic_booking.sealed import sealed
 from clinic_booking.templatetags.page import phone
 from patients import contacts
 from patients.models import Consent, Patient
@@ -65,7 +66,8 @@ def record_details(*, hold: Hold, details: Details, user: User | None, guest_id:
         if not (latest and latest.is_given and latest.notice_version == NOTICE_VERSION):
             Consent.objects.create(notice_version=NOTICE_VERSION, actor=user, **given)
         running = Hold.objects.filter(Q(pk=hold.pk) | Q(lead=hold.pk), ended_at=None)
-        running.update(note=details.note)
+        for pk in running.values_list("pk", flat=True):
+            running.filter(pk=pk).update(note=sealed(Hold, "note", row=pk, text=details.note))
         try:
             with transaction.atomic():
                 running.update(patient=patient)

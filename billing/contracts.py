@@ -414,5 +414,8 @@ def _open_sessions(contract: Contract) -> QuerySet[SessionTicket]:
 
 def _end_in(contract: Contract, status: str, **values: object) -> None:
     """The caller holds the contract's lock."""
-    Contract.objects.filter(pk=contract.pk).update(status=status, **values)
+    values |= {"status": status}
+    for name, value in values.items():
+        setattr(contract, name, value)
+    contract.save(update_fields=list(values))
     contract.refresh_from_db()

@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from clinic_booking import acting, local
+from clinic_booking import acting, crypto, local
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -24,6 +24,20 @@ def required_in_production(name: str, default: str) -> str:
     if PRODUCTION and not value:
         raise ImproperlyConfigured(
             f"Set the environment variable {name}: production does not start without it."
+        )
+    return value
+
+
+def required_keys(name: str, default: str) -> str:
+    """Several `id:base64`, the current one first; never those of development in production (docs/vault.md)."""
+    value = required_in_production(name, default)
+    try:
+        keys = crypto.Keys.of(value)
+    except crypto.BadKeys as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
+    if PRODUCTION and set(keys.by_id.values()) & set(crypto.Keys.of(default).by_id.values()):
+        raise ImproperlyConfigured(
+            f"{name} holds the key of development: `openssl rand -base64 32` prints another."
         )
     return value
 
@@ -343,6 +357,10 @@ HOLDS_PER_ADDRESS = env.int("HOLDS_PER_ADDRESS", 12)
 UNKNOWN_SHARE_PERCENT = env.int("UNKNOWN_SHARE_PERCENT", 75)
 WSGI_THREADS = env.int("WSGI_THREADS", 8)  # of the one-process server; each has a database connection
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # when set, /metrics wants "Authorization: Bearer …"
+
+# Of sealed columns, and of the index by which an identity number is found: outside the database, and not in its backups.
+FIELD_KEYS = required_keys("FIELD_KEYS", "dev:ZGV2ZWxvcG1lbnQtb25seS1maWVsZC1rZXktMDAwMDE=")
+BLIND_INDEX_KEYS = required_keys("BLIND_INDEX_KEYS", "dev:ZGV2ZWxvcG1lbnQtb25seS1ibGluZC1pbmRleC0wMDE=")
 
 # -- Logs: one JSON object a line, no personal data ----------------------------------------------
 

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from clinic_booking.models import User
+from clinic_booking.sealed import sealed
 from patients.models import Patient
 from scheduling import live
 from scheduling.arrivals import call, check_in, complete, no_show, start, undo_status
@@ -174,6 +175,7 @@ def _is_of(slot: Slot, hold: Hold) -> bool:
 
 def _book(hold: Hold, patient: Patient, by: User | None, note: str, slots: list[Slot]) -> Booking:
     day = hold.clinic.local_date(hold.starts_at)
+    reference, text = new_reference(), note or hold.note
     values: dict[str, Any] = {
         "hold": hold.pk,
         "session": hold.session_id,
@@ -186,9 +188,9 @@ def _book(hold: Hold, patient: Patient, by: User | None, note: str, slots: list[
         "starts_at": hold.starts_at,
         "ends_at": hold.ends_at,
         "price_cents": hold.price_cents,
-        "note": note or hold.note,
+        "note": sealed(Booking, "note", row=reference, text=text),
         "day": day,
-        "reference": new_reference(),
+        "reference": reference,
         "slots": [s.pk for s in slots],
     }
     with connection.cursor() as cursor, named_conflicts():
@@ -217,7 +219,7 @@ def _book(hold: Hold, patient: Patient, by: User | None, note: str, slots: list[
             free_cancel_hours=hold.free_cancel_hours,
             late_cancel_fee_cents=hold.late_cancel_fee_cents,
             no_show_fee_cents=hold.no_show_fee_cents,
-            note=values["note"],
+            note=text,
             status=Booking.Status.BOOKED,
             created_at=created_at,
         )

@@ -1,5 +1,6 @@
 """Production settings, loaded in a process of their own."""
 
+import base64
 import os
 import re
 import runpy
@@ -7,8 +8,14 @@ import subprocess
 import sys
 
 import pytest
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
+
+
+def key():
+    return base64.b64encode(os.urandom(32)).decode()
+
 
 NAME = "booking.clinic.example"
 PRODUCTION = {
@@ -23,6 +30,8 @@ PRODUCTION = {
     "STRIPE_PUBLISHABLE_KEY": "pk_live_x",
     "STRIPE_WEBHOOK_SECRET": "whsec_old,whsec_new",
     "METRICS_TOKEN": "t",
+    "FIELD_KEYS": f"k2:{key()},k1:{key()}",
+    "BLIND_INDEX_KEYS": f"b1:{key()}",
 }
 OF_TESTS = ("STRIPE_API_BASE", "DJANGO_ALLOW_ASYNC_UNSAFE")
 
@@ -58,6 +67,8 @@ def test_deploy_check_is_clean():
         "STRIPE_SECRET_KEY",
         "STRIPE_PUBLISHABLE_KEY",
         "STRIPE_WEBHOOK_SECRET",
+        "FIELD_KEYS",
+        "BLIND_INDEX_KEYS",
     ],
 )
 def test_missing_secret_stops_the_start(monkeypatch, name):
@@ -72,6 +83,21 @@ def test_code_of_the_demo_stops_the_start(monkeypatch):
         monkeypatch.setenv(key, value)
     with pytest.raises(ImproperlyConfigured, match="MFA_TOTP_INSECURE_BYPASS_CODE"):
         runpy.run_path("clinic_booking/settings.py")
+
+
+@pytest.mark.parametrize("name", ["FIELD_KEYS", "BLIND_INDEX_KEYS"])
+@pytest.mark.parametrize("wrong", ["no colon", "a:short", "of development", "the same twice", ""])
+def test_wrong_keys_stop_the_start(monkeypatch, name, wrong):
+    same = key()
+    wrong = {
+        "of development": f"a:{key()},{settings.FIELD_KEYS},{settings.BLIND_INDEX_KEYS.replace('dev', 'dev2')}",
+        "the same twice": f"a:{same},b:{same}",
+    }.get(wrong, wrong)
+    for variable, value in (PRODUCTION | {name: wrong}).items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(ImproperlyConfigured, match=name) as stopped:
+        runpy.run_path("clinic_booking/settings.py")
+    assert same not in str(stopped.value)
 
 
 def test_answers_are_guarded(tmp_path):

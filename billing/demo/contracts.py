@@ -148,7 +148,8 @@ def make_contracts(clinics: Sequence[Clinic], patients: Sequence[Patient]) -> in
     made = 0
     for sale in SALES:
         clinic, patient = by_slug[sale.clinic], patients[sale.patient]
-        if not Contract.objects.filter(clinic=clinic, patient=patient, note=sale.note).exists():
+        notes = {contract.note for contract in Contract.objects.filter(clinic=clinic, patient=patient)}
+        if sale.note not in notes:
             contract = _draft(sale, clinic, patient)
             made += 1
             if sale.then:

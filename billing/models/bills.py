@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from billing.models.contracts import Contract
+from clinic_booking.sealed import SealedRow, SealedTextField
 from patients.models import Patient
 from scheduling.models import Booking, Clinic, LegalEntity
 
@@ -199,7 +200,7 @@ class BillLine(models.Model):
         return self.description
 
 
-class CreditNote(models.Model):
+class CreditNote(SealedRow):
     """Takes a bill back, all or in part (IRAS: number, date, original number, reason, amounts, tax). Append-only."""
 
     class Reason(models.TextChoices):
@@ -218,7 +219,7 @@ class CreditNote(models.Model):
     amount_cents = models.PositiveIntegerField(_("amount (cents)"))
     gst_cents = models.PositiveIntegerField(_("of which GST (cents)"))
     reason = models.CharField(_("reason"), max_length=20, choices=Reason)
-    note = models.CharField(_("note"), max_length=200, blank=True)
+    note = SealedTextField(_("note"), max_length=200, blank=True)
     issued_at = models.DateTimeField(_("issued at"), db_default=Now())
     issued_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

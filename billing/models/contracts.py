@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.models import User
+from clinic_booking.sealed import SealedModel, SealedTextField
 from patients.models import Patient
 from scheduling.models import BookingRequest, Clinic, PatternFields, Service
 from scheduling.models.demand import MAX_SESSIONS, pattern_constraints
@@ -43,7 +44,7 @@ class ContractQuerySet(models.QuerySet["Contract"]):
         return self if user.is_superuser else self.filter(clinic__in=user.memberships.values("clinic"))
 
 
-class Contract(models.Model):
+class Contract(SealedModel):
     """ "6 sessions of laser hair removal for S$ 1,320.00", of a clinic and so of its legal entity."""
 
     class Status(models.TextChoices):
@@ -87,7 +88,9 @@ class Contract(models.Model):
     admin_fee_cap_cents = models.PositiveIntegerField(
         _("but at most (cents)"), default=10_000, db_default=10_000
     )
-    note = models.CharField(_("note of the staff"), max_length=300, blank=True, default="", db_default="")
+    note = SealedTextField(
+        _("note of the staff"), max_length=300, blank=True, default="", db_default="", row="reference"
+    )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -116,8 +119,8 @@ class Contract(models.Model):
         related_name="+",
         verbose_name=_("cancelled by"),
     )
-    cancel_reason = models.CharField(
-        _("why it was cancelled"), max_length=200, blank=True, default="", db_default=""
+    cancel_reason = SealedTextField(
+        _("why it was cancelled"), max_length=200, blank=True, default="", db_default="", row="reference"
     )
 
     objects = ContractQuerySet.as_manager()

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.models.bills import Bill, CreditNote
 from billing.models.payments import Payment
+from clinic_booking.sealed import SealedRow, SealedTextField
 
 
 class AnsweredRequest(models.Model):
@@ -29,7 +30,7 @@ class AnsweredRequest(models.Model):
         return self.key
 
 
-class DeskRefund(models.Model):
+class DeskRefund(SealedRow):
     """Why staff gave money back: the rows of how it went are a Refund for online, a CounterRefund for the counter."""
 
     class Reason(models.TextChoices):
@@ -43,7 +44,7 @@ class DeskRefund(models.Model):
         _("of which at the counter (cents)"), help_text=_("The rest goes back online.")
     )
     reason = models.CharField(_("reason"), max_length=10, choices=Reason)
-    note = models.CharField(_("note"), max_length=200, blank=True)
+    note = SealedTextField(_("note"), max_length=200, blank=True)
     credit_note = models.OneToOneField(
         CreditNote, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("credit note")
     )

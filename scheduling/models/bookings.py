@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.models import User
+from clinic_booking.sealed import SealedModel, SealedRow, SealedTextField
 from patients.models import Patient
 from scheduling.models.demand import SessionTicket
 from scheduling.models.places import MAX_OFFER_HOURS, Clinic, Equipment, Practitioner, Service, Station
@@ -47,7 +48,7 @@ class FrozenTerms(models.Model):
         abstract = True
 
 
-class Hold(FrozenTerms):
+class Hold(SealedModel, FrozenTerms):
     """A claim, live while the database's clock is before `expires_at`: 300 s after `locked_at` during checkout.
 
     Several that are held together (a whole visit, a course) name the first of them as `lead`: they are confirmed,
@@ -104,7 +105,7 @@ class Hold(FrozenTerms):
     )
     price_cents = models.PositiveIntegerField(_("price (cents)"))
     due_cents = models.PositiveIntegerField(_("payable when booking (cents)"), db_default=Value(None))
-    note = models.CharField(_("note for the clinic"), max_length=300, blank=True)
+    note = SealedTextField(_("note for the clinic"), max_length=300, blank=True, row="id")
     renewals = models.PositiveSmallIntegerField(_("renewals"), default=0, db_default=0)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     locked_at = models.DateTimeField(_("locked at"))
@@ -246,7 +247,7 @@ class BookingQuerySet(models.QuerySet["Booking"]):
         return self.exclude(status__in=[Booking.Status.CANCELLED, Booking.Status.NOSHOW])
 
 
-class Booking(FrozenTerms):
+class Booking(SealedModel, FrozenTerms):
     """The match of one session to its slots. Statuses are those of FHIR Appointment."""
 
     class Status(models.TextChoices):
@@ -282,7 +283,7 @@ class Booking(FrozenTerms):
         blank=True,
         help_text=_("Of a visit that did not take place. Empty: not decided, or it does."),
     )
-    note = models.CharField(_("note for the clinic"), max_length=300, blank=True)
+    note = SealedTextField(_("note for the clinic"), max_length=300, blank=True, row="reference")
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.BOOKED)
     version = models.PositiveIntegerField(_("version"), default=1, db_default=1)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
@@ -397,7 +398,7 @@ class Booking(FrozenTerms):
         ).exists()
 
 
-class Overbooking(models.Model):
+class Overbooking(SealedRow):
     """A booking that staff added on purpose to a time that is taken: it claims no slot, but one of the day's places.
 
     `limit` is that of the hours when it was added, so that the database holds it.
@@ -412,7 +413,7 @@ class Overbooking(models.Model):
     date = models.DateField(_("date"))
     number = models.PositiveSmallIntegerField(_("number"))
     limit = models.PositiveSmallIntegerField(_("limit"))
-    reason = models.CharField(_("reason"), max_length=120)
+    reason = SealedTextField(_("reason"), max_length=120)
     added_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, verbose_name=_("added by"))
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     ended_at = models.DateTimeField(
@@ -479,11 +480,11 @@ class WalkIn(models.Model):
         return f"{self.visit_id} · {self.session_id}"
 
 
-class DeskNote(models.Model):
+class DeskNote(SealedRow):
     """A word from the practitioner to the desk about a visit: "wants a follow-up in 2 weeks"."""
 
     booking = models.ForeignKey(Booking, models.PROTECT, related_name="desk_notes", verbose_name=_("booking"))
-    text = models.CharField(_("note"), max_length=300)
+    text = SealedTextField(_("note"), max_length=300)
     written_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("written by")
     )

@@ -13,6 +13,7 @@ from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from clinic_booking.sealed import SealedRow, SealedTextField
 from patients.models import Patient
 from scheduling.models.places import Clinic, Practitioner, Service
 
@@ -262,7 +263,7 @@ class SessionTicket(models.Model):
         return f"{self.number} · {self.get_status_display()}"
 
 
-class WaitlistEntry(models.Model):
+class WaitlistEntry(SealedRow):
     """A planned session that waits for a time to become free. The wishes are the patterns of its request."""
 
     class Status(models.TextChoices):
@@ -293,7 +294,7 @@ class WaitlistEntry(models.Model):
         _("moved up by staff"), default=0, db_default=0, help_text=_("Higher is offered first.")
     )
     is_paused = models.BooleanField(_("paused"), default=False, db_default=False)
-    note = models.CharField(_("note of the staff"), max_length=200, blank=True, default="", db_default="")
+    note = SealedTextField(_("note of the staff"), max_length=200, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = _("waitlist entry")

@@ -1,0 +1,55 @@
+import importlib
+
+from django.db import migrations
+
+import clinic_booking.sealed
+from clinic_booking.reseal import sealing
+
+before = importlib.import_module("scheduling.migrations.0017_seal_notes")
+
+
+class Migration(migrations.Migration):
+    """From here the database takes nothing but ciphers. What was written since the last batch is sealed first."""
+
+    dependencies = [("scheduling", "0017_seal_notes")]
+    operations = [
+        migrations.RunPython(sealing(before.COLUMNS), elidable=True),
+        migrations.AlterField(
+            model_name="booking",
+            name="note",
+            field=clinic_booking.sealed.SealedTextField(
+                blank=True, max_length=300, row="reference", verbose_name="note for the clinic"
+            ),
+        ),
+        migrations.AlterField(
+            model_name="desknote",
+            name="text",
+            field=clinic_booking.sealed.SealedTextField(max_length=300, row="cipher_id", verbose_name="note"),
+        ),
+        migrations.AlterField(
+            model_name="hold",
+            name="note",
+            field=clinic_booking.sealed.SealedTextField(
+                blank=True, max_length=300, row="id", verbose_name="note for the clinic"
+            ),
+        ),
+        migrations.AlterField(
+            model_name="overbooking",
+            name="reason",
+            field=clinic_booking.sealed.SealedTextField(
+                max_length=120, row="cipher_id", verbose_name="reason"
+            ),
+        ),
+        migrations.AlterField(
+            model_name="waitlistentry",
+            name="note",
+            field=clinic_booking.sealed.SealedTextField(
+                blank=True,
+                db_default="",
+                default="",
+                max_length=200,
+                row="cipher_id",
+                verbose_name="note of the staff",
+            ),
+        ),
+    ]
