@@ -26,6 +26,12 @@ class Column:
         names = {field.name: str(field.column) for field in model._meta.local_concrete_fields}
         return cls(model._meta.db_table, names[name], names[model._meta.pk.name], names[row])
 
+    def check(self) -> str:
+        """The statement that keeps all but ciphers out."""
+        name, q = f"{self.table}_{self.name}_sealed", connection.ops.quote_name
+        form = f"{q(self.name)} = '' OR {q(self.name)} ~ '{crypto.FORM}'"
+        return f"ALTER TABLE {q(self.table)} ADD CONSTRAINT {q(name)} CHECK ({form})"
+
     def __str__(self) -> str:
         return f"{self.table}.{self.name}"
 

@@ -52,4 +52,6 @@ class Migration(migrations.Migration):
                 blank=True, max_length=200, row="cipher_id", verbose_name="note"
             ),
         ),
+        # Django adds the check of a field to new columns only.
+        migrations.RunSQL([column.check() for column in before.COLUMNS]),
     ]

@@ -52,4 +52,6 @@ class Migration(migrations.Migration):
                 verbose_name="note of the staff",
             ),
         ),
+        # Django adds the check of a field to new columns only.
+        migrations.RunSQL([column.check() for column in before.COLUMNS]),
     ]

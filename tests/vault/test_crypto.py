@@ -32,7 +32,7 @@ def test_cipher_of_another_place_is_refused(place):
 
 def test_changed_cipher_is_refused():
     sealed = crypto.seal("asthma", AT)
-    for at in range(len("v1.dev."), len(sealed)):
+    for at in range(len("v1.dev."), len(sealed) - 1):  # the last stands for some bits of no byte
         other = sealed[:at] + ("A" if sealed[at] != "A" else "B") + sealed[at + 1 :]
         with pytest.raises(crypto.Unreadable):
             crypto.opened(other, AT)

@@ -3,7 +3,7 @@ from django.core import serializers
 from django.core.exceptions import FieldError
 from django.db import IntegrityError, connection, transaction
 
-from clinic_booking import crypto
+from clinic_booking import crypto, reseal
 from clinic_booking.sealed import Sealed, sealed
 from scheduling.models import Booking, DeskNote
 from tests import factories
@@ -81,7 +81,7 @@ def test_what_knows_no_row_cannot_write_plain_text(note):
     ):
         with pytest.raises(FieldError), transaction.atomic():
             write_plain()
-    with pytest.raises(IntegrityError, match="_check"):
+    with pytest.raises(IntegrityError, match="_sealed"):
         write(DeskNote, "text", note.pk, "plain")
     assert column(DeskNote, "text", note.pk) == before
 
@@ -127,3 +127,16 @@ def test_validation_sends_no_plain_text(note):
 def refuse_plain(execute, sql, params, many, context):
     assert "plain" not in str(params)
     return execute(sql, params, many, context)
+
+
+@pytest.mark.django_db
+def test_every_sealed_column_takes_nothing_but_ciphers():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c'"
+        )
+        checks = cursor.fetchall()
+    columns = list(reseal.columns())
+    assert len(columns) >= 9
+    for column in columns:
+        assert any(table == column.table and column.name in text and "v1" in text for table, text in checks)
