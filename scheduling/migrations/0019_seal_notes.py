@@ -15,5 +15,5 @@ class Migration(migrations.Migration):
     """Seals what is there, in batches that stay. Cut off, it is begun again and goes on (docs/vault.md)."""
 
     atomic = False
-    dependencies = [("scheduling", "0016_room_for_ciphers")]
+    dependencies = [("scheduling", "0018_room_for_ciphers")]
     operations = [migrations.RunPython(sealing(COLUMNS), elidable=True)]

@@ -5,13 +5,13 @@ from django.db import migrations
 import clinic_booking.sealed
 from clinic_booking.reseal import sealing
 
-before = importlib.import_module("scheduling.migrations.0017_seal_notes")
+before = importlib.import_module("scheduling.migrations.0019_seal_notes")
 
 
 class Migration(migrations.Migration):
     """From here the database takes nothing but ciphers. What was written since the last batch is sealed first."""
 
-    dependencies = [("scheduling", "0017_seal_notes")]
+    dependencies = [("scheduling", "0019_seal_notes")]
     operations = [
         migrations.RunPython(sealing(before.COLUMNS), elidable=True),
         migrations.AlterField(

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("scheduling", "0015_known_at")]
+    dependencies = [("scheduling", "0017_audit_knows_roles")]
 
     operations = [
         migrations.RunSQL(
