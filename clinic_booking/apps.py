@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate
 
 
 class ClinicBookingConfig(AppConfig):
@@ -11,3 +12,6 @@ class ClinicBookingConfig(AppConfig):
         from clinic_booking.accounts import sessions  # noqa: F401  (it stamps each login)
 
         connection_created.connect(acting.tell, dispatch_uid="acting")
+        from clinic_booking.retention.schedule import seed_after_migrate
+
+        post_migrate.connect(seed_after_migrate, sender=self, dispatch_uid="retention_schedule")

@@ -322,3 +322,4 @@ class MessageTemplate(models.Model):
 
 
 from clinic_booking.accounts.models import Device, DeviceLogin, DoorLock, OneTimeCode  # noqa: E402, F401
+from clinic_booking.retention import models as retention_models  # noqa: E402, F401  (they name User by its label)

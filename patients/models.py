@@ -47,7 +47,15 @@ class Patient(models.Model):
         default="en",
         db_default="en",
     )
+    died_on = models.DateField(_("died on"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
+    anonymised_at = models.DateTimeField(
+        _("made anonymous at"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("Nothing is left that says who it was; of the birth date the year."),
+    )
 
     class Meta:
         verbose_name = _("patient")
@@ -125,3 +133,6 @@ class Consent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.notice_version}"
+
+
+from patients.retention import models as retention_models  # noqa: E402, F401
