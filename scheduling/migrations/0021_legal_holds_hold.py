@@ -43,7 +43,7 @@ TEXTS = {"booking": (PATIENT, "note"), "desknote": (BY_BOOKING, "text")}
 
 
 class Migration(migrations.Migration):
-    dependencies = [("scheduling", "0017_audit_knows_roles"), ("patients", "0008_legal_holds_hold")]
+    dependencies = [("scheduling", "0020_sealed_notes"), ("patients", "0008_legal_holds_hold")]
 
     operations = [
         migrations.RunSQL(f"{HEAD}{OF_PATIENTS}{OF_PERIODS}$$;", f"{HEAD}{OF_PATIENTS}$$;"),

@@ -37,7 +37,7 @@ def but_for_text(table, name, text):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0013_known_at"), ("patients", "0008_legal_holds_hold")]
+    dependencies = [("billing", "0016_sealed_notes"), ("patients", "0008_legal_holds_hold")]
 
     operations = [
         migrations.RunSQL(ONLY_TEXT_GOES, "DROP FUNCTION refuse_change_but_for_text();"),
