@@ -61,6 +61,8 @@ _scope("secret", READS | WRITES, "pay_link", "stop_messages", "booking", "answer
 PREFIXES = {
     "account_": "login",
     "mfa_": "login",
+    "step_up": "login",
+    "passkey": "login",
     "claim": "code",
     "code": "code",
     "singpass": "login",

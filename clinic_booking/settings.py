@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from clinic_booking import acting, crypto, local
+from clinic_booking import acting, crypto, insecure, local
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -378,3 +378,6 @@ LOGGING = {
         "asyncio": {"level": "WARNING"},
     },
 }
+
+if PRODUCTION and (reasons := list(insecure.reasons(globals()))):
+    raise ImproperlyConfigured("Production does not start like this:\n- " + "\n- ".join(reasons))

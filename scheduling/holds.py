@@ -298,7 +298,7 @@ def _hold(
 def _may_hold(house: str, chosen: list[Chosen]) -> bool:
     """After the slots' locks, as where it is one statement: those of one address take turns from here on."""
     first = chosen[0]
-    asked = [house, len(chosen), first.slots[0].clinic_id, first.starts_at]
+    asked: list[Any] = [house, len(chosen), first.slots[0].clinic_id, first.starts_at]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT may_hold(%s, %s, %s, %s, %s, %s)",

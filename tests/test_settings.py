@@ -33,16 +33,13 @@ PRODUCTION = {
     "FIELD_KEYS": f"k2:{key()},k1:{key()}",
     "BLIND_INDEX_KEYS": f"b1:{key()}",
 }
-OF_TESTS = ("STRIPE_API_BASE", "DJANGO_ALLOW_ASYNC_UNSAFE")
+NEAR = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
+OF_TESTS = ("STRIPE_API_BASE", "DJANGO_ALLOW_ASYNC_UNSAFE", "RATE_LIMITS")
 
 
 def python(*arguments, **changed):
     environment = {name: value for name, value in os.environ.items() if name not in OF_TESTS}
-    environment |= {
-        "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
-        "REDIS_URL": "redis://127.0.0.1:1/0",
-    }
-    environment |= PRODUCTION | {"DJANGO_SETTINGS_MODULE": "clinic_booking.settings"} | changed
+    environment |= NEAR | PRODUCTION | {"DJANGO_SETTINGS_MODULE": "clinic_booking.settings"} | changed
     return subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         env=environment,
@@ -98,6 +95,62 @@ def test_wrong_keys_stop_the_start(monkeypatch, name, wrong):
     with pytest.raises(ImproperlyConfigured, match=name) as stopped:
         runpy.run_path("clinic_booking/settings.py")
     assert same not in str(stopped.value)
+
+
+INSECURE = {
+    "DEBUG": ("1", "DEBUG is on"),
+    "SECRET_KEY": ("short", "SECRET_KEY is short"),
+    "SECRET_KEY_FALLBACKS": ("development-only-key-x", "SECRET_KEY_FALLBACKS is the one for development"),
+    "STRIPE_SECRET_KEY": ("sk_test_local", "STRIPE_SECRET_KEY is the one for development"),
+    "STRIPE_PUBLISHABLE_KEY": ("pk_test_local", "STRIPE_PUBLISHABLE_KEY is the one for development"),
+    "STRIPE_WEBHOOK_SECRET": ("whsec_new,whsec_local", "STRIPE_WEBHOOK_SECRET is the one for development"),
+    "MESSAGE_REPORT_SECRETS": ("report_local", "MESSAGE_REPORT_SECRETS is the one for development"),
+    "SITE_URL": (f"http://{NAME}", "SITE_URL is not https"),
+    "ALLOWED_HOSTS": ("*", "ALLOWED_HOSTS has a pattern"),
+    "CSRF_TRUSTED_ORIGINS": (f"http://{NAME}", "CSRF_TRUSTED_ORIGINS has one that is not https"),
+    "TRUSTED_PROXIES": ("0.0.0.0/0", "TRUSTED_PROXIES is everybody"),
+    "RATE_LIMITS": ("off", "RATE_LIMITS is off"),
+    "METRICS_TOKEN": ("", "METRICS_TOKEN is empty"),
+    "DATABASE_URL": ("postgres://u@db.example.com/x", "DATABASE_URL goes to another network without TLS"),
+    "REDIS_URL": ("redis://cache.example.com/0", "REDIS_URL goes to another network without TLS"),
+    "MFA_TOTP_INSECURE_BYPASS_CODE": ("000000", "MFA_TOTP_INSECURE_BYPASS_CODE"),
+}
+
+
+def load(monkeypatch, **changed):
+    monkeypatch.delenv("STRIPE_API_BASE", raising=False)
+    monkeypatch.delenv("RATE_LIMITS", raising=False)
+    for key, value in (PRODUCTION | NEAR | changed).items():
+        monkeypatch.setenv(key, value)
+    return runpy.run_path("clinic_booking/settings.py")
+
+
+@pytest.mark.parametrize("name", INSECURE)
+def test_insecure_setting_stops_the_start(monkeypatch, name):
+    value, sentence = INSECURE[name]
+    with pytest.raises(ImproperlyConfigured, match=sentence):
+        load(monkeypatch, **{name: value})
+
+
+def test_all_reasons_are_named_at_once(monkeypatch):
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        load(monkeypatch, DEBUG="1", SITE_URL="http://x")
+    assert str(refusal.value).count("\n- ") == 2
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        {"DATABASE_URL": "postgres://u:p@postgres:5432/x", "REDIS_URL": "redis://redis:6379/0"},
+        {"DATABASE_URL": "postgres://u:p@10.0.0.7/x", "REDIS_URL": "redis://127.0.0.1/0"},
+        {
+            "DATABASE_URL": "postgres://u:p@db.example.com/x?sslmode=verify-full",
+            "REDIS_URL": "rediss://cache.example.com/0",
+        },
+    ],
+)
+def test_near_or_encrypted_servers_are_fine(monkeypatch, addresses):
+    assert load(monkeypatch, **addresses)["PRODUCTION"]
 
 
 def test_answers_are_guarded(tmp_path):
