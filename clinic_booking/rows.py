@@ -1,0 +1,126 @@
+"""Row-level security, the second line behind `visible_to` (docs/adr/0015).
+
+Processes run as the role `clinic_app`, which sees all rows. What a page reads outside of a transaction it reads as
+`clinic_visitor`: the policies of `protect` show that role only patients whom the login may see. A transaction is a
+verb, which decides for itself what it may touch: in it the role is `clinic_app` again.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.contrib.auth import SESSION_KEY
+from django.db import DatabaseError, connection, transaction
+from django.db.migrations.operations import RunSQL
+from django.http import HttpRequest, HttpResponse
+
+APP, VISITOR = "clinic_app", "clinic_visitor"
+ENDS_OR_MARKS = ("SAVEPOINT", "ROLLBACK", "RELEASE")
+
+VISIBLE = """
+(SELECT current_setting('visitor.sees_all', true) = 'on')
+{more}OR {patient} = ANY ((SELECT nullif(current_setting('visitor.patients', true), '')::bigint[])::bigint[])
+OR EXISTS (
+    SELECT FROM patients_patientclinic known WHERE known.patient_id = {patient} AND known.clinic_id =
+        ANY ((SELECT nullif(current_setting('visitor.clinics', true), '')::bigint[])::bigint[])
+)
+"""
+AT_MY_CLINIC = (
+    "OR {clinic} = ANY ((SELECT nullif(current_setting('visitor.clinics', true), '')::bigint[])::bigint[])\n"
+)
+
+
+def protect(table: str, *, patient: str = "patient_id", clinic: str = "") -> RunSQL:
+    """For migrations: rows of the table belong to the patient in the column `patient`; where `clinic` names one too,
+    its staff see them without another look."""
+    more = AT_MY_CLINIC.format(clinic=f"{table}.{clinic}") if clinic else ""
+    visible = VISIBLE.format(patient=f"{table}.{patient}", more=more)
+    return RunSQL(
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;"
+        f"CREATE POLICY {table}_app ON {table} TO {APP} USING (true);"
+        f"CREATE POLICY {table}_visitor ON {table} TO {VISITOR} USING ({visible});",
+        f"DROP POLICY {table}_app ON {table}; DROP POLICY {table}_visitor ON {table};"
+        f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;",
+    )
+
+
+@contextmanager
+def all_rows() -> Iterator[None]:
+    """For what a page must look up before it knows whom it shows: by a key, a token, a word that was typed."""
+    with transaction.atomic():
+        yield
+
+
+def reveal(patient_id: int) -> None:
+    """For the rest of the request: whoever has the key that was checked may see this patient."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT visitor_reveal(%s::bigint)", [patient_id])
+
+
+def middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    def answer(request: HttpRequest) -> HttpResponse:
+        visit = _Visit(*_who(request))
+        with connection.execute_wrapper(visit):
+            try:
+                return get_response(request)
+            finally:
+                visit.leave()
+
+    return answer
+
+
+def _who(request: HttpRequest) -> tuple[int | None, Sequence[str]]:
+    """The login, and the references of visits that this browser has seen. Without a cookie nothing is loaded."""
+    if not request.COOKIES:
+        return None, []
+    user_id = request.user.pk if SESSION_KEY in request.session else None
+    return user_id, request.session.get("bookings", [])
+
+
+class _Visit:
+    """Around each statement of a request: the role that fits."""
+
+    def __init__(self, user_id: int | None, references: Sequence[str]) -> None:
+        self.user_id, self.references = user_id, references
+        self.has_entered = False
+        self.transaction: object = None
+        self.is_own = False
+
+    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not self.is_own and not str(sql).startswith(ENDS_OR_MARKS):
+            self.is_own = True
+            try:
+                self.take_role()
+            finally:
+                self.is_own = False
+        return execute(sql, params, many, context)
+
+    def take_role(self) -> None:
+        running = _transaction()
+        if running is None and not self.has_entered:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT visitor_enter(%s::bigint, %s::text[])", [self.user_id, list(self.references)]
+                )
+            self.has_entered = True
+        elif self.has_entered and running is not self.transaction:
+            # Where a test has wrapped all in a transaction, its end does not give the role back.
+            if connection.in_atomic_block:
+                with connection.cursor() as cursor:
+                    cursor.execute(f"SET LOCAL ROLE {VISITOR if running is None else APP}")
+            self.transaction = running
+
+    def leave(self) -> None:
+        if not self.has_entered or connection.connection is None:
+            return
+        self.is_own = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT visitor_leave()")
+        except DatabaseError:
+            if not connection.in_atomic_block:
+                connection.close()
+
+
+def _transaction() -> object:
+    return next((b for b in connection.atomic_blocks if not getattr(b, "_from_testcase", False)), None)
