@@ -21,6 +21,7 @@ from billing.books import Period
 from billing.models import Payment
 from clinic_booking.context import Request
 from clinic_booking.errors import NamedError
+from clinic_booking.roles import Can
 from scheduling.desk_report import managed_by
 from scheduling.forms import BadField, PeriodForm
 from scheduling.models import Clinic, LegalEntity
@@ -141,7 +142,7 @@ def _asked(request: Request, slug: str) -> tuple[Clinic, list[LegalEntity], Peri
 def _managed_here(request: Request, slug: str) -> tuple[Clinic, list[Clinic]]:
     """Behind `login_required`."""
     assert request.user.is_authenticated
-    managed: Any = managed_by(request.user).select_related("legal_entity")
+    managed: Any = managed_by(request.user, Can.SEE_BOOKS).select_related("legal_entity")
     here = next((each for each in managed if each.slug == slug), None)
     if here is None:
         raise Http404

@@ -25,8 +25,8 @@ from clinic_booking.errors import NamedError
 from clinic_booking.middleware import says_so_itself
 from clinic_booking.models import User
 from clinic_booking.pan import holds_card_number
+from clinic_booking.roles import Can, may
 from scheduling.desk import clinic_for
-from scheduling.desk_report import managed_by
 from scheduling.forms import MAX_ID, BadField, DayForm, IsoDateField
 from scheduling.models import Clinic
 from scheduling.views import see_other
@@ -68,7 +68,7 @@ class CloseForm(forms.Form):
 @login_required
 @require_safe
 def day(request: Request, clinic: str) -> HttpResponse:
-    here = clinic_for(request, clinic)
+    here = clinic_for(request, clinic, see=Can.SEE_MONEY, act=Can.ACT_MONEY)
     asked = DayForm(request.GET)
     if not asked.is_valid():
         raise BadField(asked)
@@ -105,7 +105,8 @@ def _context(
 @require_POST
 def close(request: Request, clinic: str) -> HttpResponse:
     """Answers with the page of the day; a refusal keeps what was typed."""
-    here, user, form = clinic_for(request, clinic), _user(request), CloseForm(request.POST)
+    here = clinic_for(request, clinic, see=Can.SEE_MONEY, act=Can.ACT_MONEY)
+    user, form = _user(request), CloseForm(request.POST)
     if not form.is_valid():
         if set(form.errors) & {"date", "cashier", "number"}:
             raise BadField(form)
@@ -182,7 +183,7 @@ def _cashier(here: Clinic, user: User, pk: int) -> User:
 
 
 def manages(user: User, here: Clinic) -> bool:
-    return managed_by(user).filter(pk=here.pk).exists()
+    return may(user, Can.SEE_BOOKS, here)
 
 
 def _user(request: Request) -> User:

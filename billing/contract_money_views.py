@@ -12,7 +12,15 @@ from django.views.decorators.http import require_POST, require_safe
 
 from billing import contracts, counter, desk_ways, instalments, paylinks
 from billing.contract_plan import DayForm, EqualForm, PartForms, first_parts, stored_parts
-from billing.contract_views import at_desk, find, form_methods, page, settlement_of, user_of
+from billing.contract_views import (
+    at_desk,
+    at_till,
+    find,
+    form_methods,
+    page,
+    settlement_of,
+    user_of,
+)
 from billing.contracts import Incomplete, NotDraft
 from billing.models import Bill, Contract
 from billing.once import OtherRequest, key_of
@@ -24,7 +32,7 @@ from scheduling.views import see_other
 # -- Instalments ---------------------------------------------------------------------------------
 
 
-@at_desk
+@at_till
 @form_methods
 def plan(request: Request, clinic: Clinic, reference: str) -> HttpResponse:
     """The instalments of a draft. `count` and `first_on` in the address fill the rows with equal parts."""
@@ -54,7 +62,7 @@ def _shown_parts(contract: Contract, equal: EqualForm) -> list[instalments.Part]
     return stored_parts(contract) or first_parts(contract, contract.clinic.today())
 
 
-@at_desk
+@at_till
 @form_methods
 def part(request: Request, clinic: Clinic, reference: str, number: int) -> HttpResponse:
     """Another day for a part that is not billed yet."""
@@ -89,7 +97,7 @@ def settlement(request: Request, clinic: Clinic, reference: str) -> HttpResponse
 # -- Paying --------------------------------------------------------------------------------------
 
 
-@at_desk
+@at_till
 @require_POST
 def take(request: Request, clinic: Clinic, reference: str, bill_id: int) -> HttpResponse:
     bill = _bill(clinic, reference, bill_id)
@@ -98,7 +106,7 @@ def take(request: Request, clinic: Clinic, reference: str, bill_id: int) -> Http
     return _done(request, clinic, reference, act)
 
 
-@at_desk
+@at_till
 @require_POST
 def give_back(request: Request, clinic: Clinic, reference: str, bill_id: int) -> HttpResponse:
     bill = _bill(clinic, reference, bill_id)
@@ -110,7 +118,7 @@ def give_back(request: Request, clinic: Clinic, reference: str, bill_id: int) ->
     return _done(request, clinic, reference, act)
 
 
-@at_desk
+@at_till
 @require_POST
 def send(request: Request, clinic: Clinic, reference: str, bill_id: int) -> HttpResponse:
     bill = _bill(clinic, reference, bill_id)

@@ -1,7 +1,7 @@
 """The desk's pages of contracts: find, draft, confirm, plan, cancel. For the staff of the contract's clinic."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.contrib import messages
@@ -22,6 +22,7 @@ from billing.models import Bill, Contract, ContractInstalment, ContractLine
 from billing.settlements import Settlement, work_out
 from clinic_booking.context import Request
 from clinic_booking.models import User
+from clinic_booking.roles import Can
 from patients.models import Patient
 from scheduling import demand
 from scheduling.courses import Course, courses, say_planned
@@ -35,16 +36,22 @@ View = Callable[..., HttpResponse]
 form_methods = require_http_methods(["GET", "HEAD", "POST"])
 
 
-def at_desk(view: View) -> View:
-    """Gives the view the clinic instead of its name; to those who are no staff there it does not exist."""
+def at_desk(view: View, *, act: Can = Can.MANAGE_CONTRACTS, is_act: bool | None = None) -> View:
+    """Gives the view the clinic instead of its name; to those who may see no contracts there it does not exist."""
 
     @never_cache
     @login_required
     @wraps(view)
     def found(request: Request, clinic: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        return view(request, clinic_for(request, clinic), *args, **kwargs)
+        here = clinic_for(request, clinic, see=Can.SEE_CONTRACTS, act=act, is_act=is_act)
+        return view(request, here, *args, **kwargs)
 
     return found
+
+
+# A form is for who may send it; the money of a contract is also for who draws up none.
+drafting = partial(at_desk, is_act=True)
+at_till = partial(at_desk, act=Can.ACT_MONEY, is_act=True)
 
 
 def user_of(request: Request) -> User:
@@ -85,7 +92,7 @@ def index(request: Request, clinic: Clinic) -> HttpResponse:
     return render(request, "billing/contracts.html", context)
 
 
-@at_desk
+@drafting
 @form_methods
 def new(request: Request, clinic: Clinic) -> HttpResponse:
     query = request.GET.get("q", "").strip()[:80]
@@ -161,7 +168,7 @@ def courses_of(contract: Contract) -> list[Course]:
     return courses(contracts.requests_of(contract).select_related("service", "line"))
 
 
-@at_desk
+@drafting
 @form_methods
 def details(request: Request, clinic: Clinic, reference: str) -> HttpResponse:
     contract = find(clinic, reference)
@@ -175,7 +182,7 @@ def details(request: Request, clinic: Clinic, reference: str) -> HttpResponse:
     )
 
 
-@at_desk
+@drafting
 @form_methods
 def line(request: Request, clinic: Clinic, reference: str, line_id: int | None = None) -> HttpResponse:
     """A line of a draft with its rules: a new one, or one to be written anew."""
@@ -251,7 +258,7 @@ def planning(request: Request, clinic: Clinic, reference: str) -> HttpResponse:
     return redirect("contract", clinic.slug, reference)
 
 
-@at_desk
+@drafting
 @form_methods
 def rules(request: Request, clinic: Clinic, reference: str, line_id: int) -> HttpResponse:
     """How what is still to be planned of a confirmed line is wanted. What has a time keeps it."""
@@ -277,7 +284,7 @@ def rules(request: Request, clinic: Clinic, reference: str, line_id: int) -> Htt
     return render(request, "billing/contract_rules.html", context, status=200 if data is None else 422)
 
 
-@at_desk
+@drafting
 @form_methods
 def cancellation(request: Request, clinic: Clinic, reference: str) -> HttpResponse:
     """Every visit to come is shown and decided: cancelled, or kept as prepaid."""

@@ -12,6 +12,7 @@ from billing import counter, waivers
 from billing.models import Bill
 from clinic_booking.context import Request
 from clinic_booking.errors import NamedError
+from clinic_booking.roles import Can
 from clinic_booking.templatetags.page import money
 from scheduling import desk_work
 from scheduling.desk import acts_at
@@ -23,7 +24,7 @@ from scheduling.views import see_other
 @require_POST
 def waive(request: Request, clinic: str, reference: str) -> HttpResponse:
     assert request.user.is_authenticated
-    here = get_object_or_404(acts_at(request.user), slug=clinic)
+    here = get_object_or_404(acts_at(request.user, Can.ACT_MONEY), slug=clinic)
     booking = get_object_or_404(Booking, clinic=here, reference=reference)
     try:
         reason = request.POST.get("reason", "")

@@ -16,8 +16,8 @@ from clinic_booking.errors import NamedError
 from clinic_booking.events import publish
 from clinic_booking.models import User
 from clinic_booking.pan import holds_card_number
+from clinic_booking.roles import Can, may
 from scheduling.errors import BookingError
-from scheduling.models import Membership
 
 # What receptionists may give back of one bill, all together; above it is the manager's.
 RECEPTIONIST_CENTS = 10_000
@@ -67,7 +67,7 @@ def refundable_cents(bill: Bill) -> int:
 
 def limit_cents(bill: Bill, by: User) -> int:
     """How much of it this person may give back."""
-    if by.is_superuser or by.memberships.filter(clinic=bill.clinic_id, role=Membership.Role.MANAGER).exists():
+    if may(by, Can.REFUND_ANY, bill.clinic_id):
         return refundable_cents(bill)
     given = bill.desk_refunds.aggregate(cents=Sum("amount_cents"))["cents"] or 0
     return min(refundable_cents(bill), max(0, RECEPTIONIST_CENTS - given))

@@ -22,6 +22,7 @@ from billing.views import wants_json
 from clinic_booking.context import Request
 from clinic_booking.errors import NamedError
 from clinic_booking.models import User
+from clinic_booking.roles import Can
 from clinic_booking.templatetags.page import local_date, money
 from scheduling.desk import acts_at
 from scheduling.models import Booking
@@ -65,7 +66,7 @@ def send(request: Request, clinic: str, bill_id: int) -> HttpResponse:
 def issue(request: Request, clinic: str, reference: str) -> HttpResponse:
     """The bill of a visit that has none yet, so that it can be paid."""
     assert request.user.is_authenticated  # behind `login_required`
-    here = get_object_or_404(acts_at(request.user), slug=clinic)
+    here = get_object_or_404(acts_at(request.user, Can.ACT_MONEY), slug=clinic)
     booking = get_object_or_404(Booking, clinic=here, reference=reference)
     return see_other(f"{_home_of(bills.keep_bill(booking.pk))}?pay=1")
 
@@ -160,6 +161,6 @@ def _home_of(bill: Bill) -> str:
 
 def _bill(request: Request, clinic: str, bill_id: int) -> tuple[Bill, User]:
     assert request.user.is_authenticated  # behind `login_required`
-    here = get_object_or_404(acts_at(request.user), slug=clinic)
+    here = get_object_or_404(acts_at(request.user, Can.ACT_MONEY), slug=clinic)
     related = Bill.objects.select_related("clinic", "patient", "booking", "contract")
     return get_object_or_404(related, clinic=here, pk=bill_id), request.user

@@ -4,6 +4,7 @@ from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRe
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import Bill, CounterPayment, Dispute
+from clinic_booking.roles import Can
 from scheduling.models import Booking, Clinic
 from scheduling.work_lists import LIMIT, Rows, WorkList, register
 
@@ -42,6 +43,7 @@ register(
         "arrow-counterclockwise",
         "billing/_work_money_back.html",
         money_back,
+        Can.SEE_MONEY,
     )
 )
 register(
@@ -52,6 +54,7 @@ register(
         "receipt",
         "billing/_work_fee.html",
         fees,
+        Can.SEE_MONEY,
     )
 )
 register(
@@ -62,6 +65,7 @@ register(
         "cash-coin",
         "billing/_work_unpaid.html",
         unpaid,
+        Can.SEE_MONEY,
     )
 )
 
@@ -82,6 +86,7 @@ register(
         "file-earmark-text",
         "billing/_work_contract_bill.html",
         contract_bills,
+        Can.SEE_MONEY,
     )
 )
 
@@ -101,5 +106,6 @@ register(
         "bank",
         "billing/_work_dispute.html",
         disputes,
+        Can.SEE_MONEY,
     )
 )

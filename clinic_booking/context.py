@@ -4,6 +4,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django_htmx.middleware import HtmxDetails
 
+from clinic_booking.roles import roles_of
+
 
 class Request(HttpRequest):
     """As views get it, with what the middleware adds."""
@@ -16,7 +18,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
 
     def is_staff_somewhere() -> bool:
         user = request.user
-        return user.is_authenticated and (user.is_superuser or user.memberships.exists())
+        return user.is_authenticated and (bool(user.office) or bool(roles_of(user)))
 
     return {
         "brand": "Harbour Clinics",

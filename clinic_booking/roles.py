@@ -54,7 +54,7 @@ _FRONT = _DESK | _MONEY | {Can.ACT_AT_DESK, Can.MANAGE_SUPPLY, Can.MANAGE_CONTRA
 ROLES: Mapping[str, frozenset[Can]] = {
     "receptionist": frozenset(_FRONT),
     "nurse": frozenset(_DESK | {Can.SEE_DOCTOR_NOTES}),
-    "doctor": frozenset(_DESK - {Can.RUN_QUEUE} | _CLINICAL),
+    "doctor": frozenset(_DESK - {Can.RUN_QUEUE} | _CLINICAL | {Can.SEE_MONEY, Can.SEE_CONTRACTS}),
     "manager": frozenset(
         _FRONT
         | {Can.SEE_DOCTOR_NOTES, Can.SEE_BOOKS, Can.REFUND_ANY, Can.SEE_REPORT, Can.OVERBOOK}

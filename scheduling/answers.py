@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from scheduling import links, stops
 from scheduling.confirmations import confirm
 from scheduling.models import Booking
-from scheduling.visits import find, remember, user_of
+from scheduling.visits import find_to_change, remember, user_of
 
 
 @never_cache
@@ -24,7 +24,7 @@ def answer(request: HttpRequest, reference: str) -> HttpResponse:
         return redirect("answer", reference)
     if key:
         return render(request, "scheduling/answer_gone.html", {"nav": "me"}, status=410)
-    found = find(request, reference)
+    found = find_to_change(request, reference)
     visit = stops.stops_of(found)
     if request.method == "POST":
         confirmed = confirm(booking_ids=[each.pk for each in visit], by=user_of(request))

@@ -13,8 +13,9 @@ from django.db import OperationalError
 from django.urls import path, re_path
 
 from clinic_booking.models import User
+from clinic_booking.roles import Can, may
 from scheduling import live
-from scheduling.models import Clinic, Membership
+from scheduling.models import Clinic
 
 FORBIDDEN, NOT_FOUND, TRY_AGAIN = 4403, 4404, 1013
 RECHECK_SECONDS = 30.0
@@ -74,9 +75,7 @@ class ClinicDay(Availability):
 
     def may_listen(self, clinic: Clinic) -> bool:
         user: User = self.scope["user"]
-        return user.is_superuser or (
-            user.is_active and Membership.objects.filter(user_id=user.pk, clinic=clinic).exists()
-        )
+        return may(user, Can.SEE_DESK, clinic)
 
     async def connect(self) -> None:
         await super().connect()

@@ -13,31 +13,36 @@ from django.views.decorators.http import require_safe
 from clinic_booking.context import Request
 from clinic_booking.errors import NotAllowed
 from clinic_booking.models import User
+from clinic_booking.roles import Can, may, where
 from scheduling import calendar
 from scheduling.desk_filters import VIEWS, DeskForm
 from scheduling.forms import BadField, DayForm, SpanForm
-from scheduling.models import Booking, Clinic, Membership, Practitioner
+from scheduling.models import Booking, Clinic, Practitioner
 
 
-def clinics_of(user: User) -> QuerySet[Clinic]:
-    if user.is_superuser:
-        return Clinic.objects.all()
-    return Clinic.objects.filter(memberships__user=user)
+def clinics_of(user: User, what: Can = Can.SEE_DESK) -> QuerySet[Clinic]:
+    return Clinic.objects.filter(pk__in=where(user, what))
 
 
-def acts_at(user: User) -> QuerySet[Clinic]:
-    """Where the user runs the desk: doctors only look."""
-    if user.is_superuser:
-        return Clinic.objects.all()
-    desk = [Membership.Role.RECEPTIONIST, Membership.Role.MANAGER]
-    return Clinic.objects.filter(memberships__user=user, memberships__role__in=desk)
+def acts_at(user: User, what: Can = Can.ACT_AT_DESK) -> QuerySet[Clinic]:
+    """Where the user runs the desk, and does not only look."""
+    return clinics_of(user, what)
 
 
-def clinic_for(request: Request, slug: str) -> Clinic:
-    """Behind `login_required`; to strangers it does not exist. Raises NotAllowed for a change by a doctor."""
+def clinic_for(
+    request: Request,
+    slug: str,
+    *,
+    see: Can = Can.SEE_DESK,
+    act: Can = Can.ACT_AT_DESK,
+    is_act: bool | None = None,
+) -> Clinic:
+    """Behind `login_required`; to who may not `see` it does not exist. Raises NotAllowed for a change (or what is one
+    by `is_act`) by who may not `act`."""
     user = _user(request)
-    here = get_object_or_404(clinics_of(user), slug=slug)
-    if request.method not in ("GET", "HEAD") and not acts_at(user).filter(pk=here.pk).exists():
+    here = get_object_or_404(clinics_of(user, see), slug=slug)
+    changes = request.method not in ("GET", "HEAD") if is_act is None else is_act
+    if changes and not may(user, act, here):
         raise NotAllowed
     return here
 
@@ -46,10 +51,16 @@ def clinic_for(request: Request, slug: str) -> Clinic:
 @login_required
 @require_safe
 def home(request: Request) -> HttpResponse:
-    if not acts_at(_user(request)).exists() and Practitioner.objects.filter(user=_user(request)).exists():
+    """Wherever the day of this member of staff is."""
+    user = _user(request)
+    if not may(user, Can.ACT_AT_DESK) and Practitioner.objects.filter(user=user).exists():
         return redirect("doctor")
-    if clinic := clinics_of(_user(request)).first():
+    if clinic := clinics_of(user).first():
         return redirect("desk", clinic.slug)
+    if clinic := clinics_of(user, Can.SEE_MONEY).first():
+        return redirect("desk_money", clinic.slug)
+    if may(user, Can.CONFIGURE):
+        return redirect("admin:index")
     raise Http404
 
 
@@ -76,7 +87,7 @@ def day(request: Request, clinic: str) -> HttpResponse:
         "now_ms": int(timezone.now().timestamp() * 1000),
         "view": view if view in VIEWS else VIEWS[0],
         "filters": filters,
-        "may_act": acts_at(_user(request)).filter(pk=here.pk).exists(),
+        "may_act": may(_user(request), Can.ACT_AT_DESK, here),
         "is_list": "list" in request.GET,
         "previous": shown - dt.timedelta(1),
         "next": shown + dt.timedelta(1),
@@ -128,7 +139,7 @@ def booking(request: Request, clinic: str, reference: str) -> HttpResponse:
     )
     found = get_object_or_404(related, clinic=here, reference=reference)
     template = "scheduling/_desk_booking.html" if request.htmx else "scheduling/desk_booking.html"
-    can_act = acts_at(_user(request)).filter(pk=here.pk).exists()
+    can_act = may(_user(request), Can.ACT_AT_DESK, here)
     return render(request, template, {"nav": "desk", "clinic": here, "booking": found, "can_act": can_act})
 
 

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from clinic_booking.context import Request
 from clinic_booking.errors import NamedError, NotAllowed
 from clinic_booking.models import User
+from clinic_booking.roles import Can, may
 from clinic_booking.templatetags.page import local_time
 from scheduling import desk_block as acts
 from scheduling.desk import acts_at, clinics_of
@@ -144,7 +145,7 @@ def opening(request: Request, clinic: str) -> HttpResponse:
         return _show(
             request, here, "desk_unblock", {"blocked": blocked, "place": form.cleaned_data["clinic"]}
         )
-    chosen = SlotsForm(request.POST, clinics=acts_at(user))
+    chosen = SlotsForm(request.POST, clinics=acts_at(user, Can.MANAGE_SUPPLY))
     if not chosen.is_valid():
         raise BadField(chosen)
     try:
@@ -160,7 +161,9 @@ def removal(request: Request, clinic: str, pk: int) -> HttpResponse:
     """Of extra hours that were just added."""
     here, user = _asked(request, clinic)
     extra = ScheduleException.objects.filter(
-        kind=ScheduleException.Kind.EXTRA_HOURS, clinic__in=acts_at(user), withdrawn_at=None
+        kind=ScheduleException.Kind.EXTRA_HOURS,
+        clinic__in=acts_at(user, Can.MANAGE_SUPPLY),
+        withdrawn_at=None,
     )
     plan = acts.remove_times(exception=get_object_or_404(extra, pk=pk), by=user)
     if plan.status != ChangePlan.Status.APPLIED:
@@ -175,7 +178,7 @@ def _asked(request: Request, slug: str) -> tuple[Clinic, User]:
     """Behind `login_required`. Raises NotAllowed for those who only look."""
     assert request.user.is_authenticated
     here = get_object_or_404(clinics_of(request.user), slug=slug)
-    if not acts_at(request.user).filter(pk=here.pk).exists():
+    if not may(request.user, Can.MANAGE_SUPPLY, here):
         raise NotAllowed
     return here, request.user
 
@@ -227,7 +230,7 @@ def _dialog(
     request: Request, here: Clinic, user: User, *, sentence: str = "", status: int = 200
 ) -> HttpResponse:
     given = request.POST if request.method == "POST" else request.GET
-    place = acts_at(user).filter(slug=given.get("clinic", "")).first() or here
+    place = acts_at(user, Can.MANAGE_SUPPLY).filter(slug=given.get("clinic", "")).first() or here
     ahead = place.slots.filter(starts_at__gt=timezone.now()).order_by().values("practitioner")
     here_now = Q(pk__in=place.templates.values("practitioner")) | Q(pk__in=ahead)
     people = Practitioner.objects.filter(here_now, is_active=True)

@@ -13,9 +13,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from clinic_booking.context import Request
 from clinic_booking.models import User
+from clinic_booking.roles import Can, may
 from scheduling import walk_ins
 from scheduling.day_queue import LATE_MINUTES, day_queue
-from scheduling.desk import acts_at, clinics_of
+from scheduling.desk import clinics_of
 from scheduling.errors import BookingError, NobodyFree
 from scheduling.locks import database_now
 from scheduling.models import Booking, Clinic, VisitTicket, WalkIn
@@ -56,7 +57,7 @@ def _queue(
         "now": now,
         "day": here.local_date(now),
         "late_minutes": LATE_MINUTES,
-        "can_act": acts_at(_user(request)).filter(pk=here.pk).exists(),
+        "can_act": may(_user(request), Can.RUN_QUEUE, here),
         "sentence": sentence,
         "way_out": way_out,
     }
@@ -169,7 +170,7 @@ def _answer_in_queue(request: Request, here: Clinic, refusal: BookingError | Non
 
 def _where_allowed(request: Request, clinic: str) -> Clinic:
     here = get_object_or_404(clinics_of(_user(request)), slug=clinic)
-    if not acts_at(_user(request)).filter(pk=here.pk).exists():
+    if not may(_user(request), Can.RUN_QUEUE, here):
         raise PermissionDenied
     return here
 

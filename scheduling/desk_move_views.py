@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from clinic_booking.context import Request
 from clinic_booking.errors import NotAllowed
 from clinic_booking.models import User
+from clinic_booking.roles import Can, may
 from scheduling import desk_moves as acts
 from scheduling import search, terms
 from scheduling.booking import cancel_booking, database_now
@@ -149,7 +150,7 @@ def _asked(request: Request, slug: str, reference: str) -> tuple[Clinic, User, B
     here = get_object_or_404(clinics_of(request.user), slug=slug)
     found = Booking.objects.filter(clinic__in=clinics_of(request.user)).select_related(*acts.RELATED)
     booking = get_object_or_404(found, reference=reference)
-    if not acts_at(request.user).filter(pk=booking.clinic_id).exists():
+    if not may(request.user, Can.ACT_AT_DESK, booking.clinic_id):
         raise NotAllowed
     return here, request.user, booking
 

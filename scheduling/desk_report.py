@@ -17,19 +17,17 @@ from django.views.decorators.http import require_safe
 
 from clinic_booking.context import Request
 from clinic_booking.models import User
+from clinic_booking.roles import Can, where
 from scheduling import charts, effort
 from scheduling.effort import CHANNELS, KINDS, Figures, Report
 from scheduling.forms import BadField, PeriodForm
-from scheduling.models import Clinic, Membership
+from scheduling.models import Clinic
 
 GOAL = 0.4
 
 
-def managed_by(user: User) -> QuerySet[Clinic]:
-    if user.is_superuser:
-        return Clinic.objects.filter(is_active=True)
-    mine = user.memberships.filter(role=Membership.Role.MANAGER)
-    return Clinic.objects.filter(is_active=True, pk__in=mine.values("clinic"))
+def managed_by(user: User, what: Can = Can.SEE_REPORT) -> QuerySet[Clinic]:
+    return Clinic.objects.filter(is_active=True, pk__in=where(user, what))
 
 
 @never_cache

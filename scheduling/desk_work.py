@@ -17,15 +17,16 @@ from django.views.decorators.http import require_POST, require_safe
 from clinic_booking import undelivered
 from clinic_booking.context import Request
 from clinic_booking.models import User
+from clinic_booking.roles import Can, may
 from patients import contacts
 from patients.forms import KnownContactForm
 from patients.models import Patient
 from scheduling import desk_notes, matching_views, waitlist, waitlist_desk, waitlist_offers
-from scheduling.desk import acts_at, clinics_of
+from scheduling.desk import clinics_of
 from scheduling.errors import BookingError
 from scheduling.models import Clinic, WaitlistOffer
 from scheduling.views import see_other
-from scheduling.work_lists import LIMIT, LISTS, WorkList, counts
+from scheduling.work_lists import LIMIT, LISTS, WorkList, counts, lists_for
 
 View = Callable[..., HttpResponse]
 
@@ -38,7 +39,7 @@ View = Callable[..., HttpResponse]
 @require_safe
 def index(request: Request, clinic: str) -> HttpResponse:
     here = _clinic(request, clinic)
-    shown = [_shown(request, here, work) for work in LISTS.values()]
+    shown = [_shown(request, here, work) for work in lists_for(_user(request), here)]
     elsewhere = [
         (reverse("unmatched", args=[here.slug]), _("Sessions without a time"), _unmatched(here)),
         (reverse("desk_waitlist", args=[here.slug]), _("Waitlist"), _waiting(here)),
@@ -64,7 +65,11 @@ def _waiting(here: Clinic) -> int:
 
 
 def _total(request: Request, here: Clinic) -> HttpResponse:
-    return render(request, "scheduling/work/_total.html", {"total": sum(counts(here).values())})
+    return render(request, "scheduling/work/_total.html", {"total": _sum(request, here)})
+
+
+def _sum(request: Request, here: Clinic) -> int:
+    return sum(counts(here, lists_for(_user(request), here)).values())
 
 
 def _shown(request: Request, here: Clinic, work: WorkList, **more: Any) -> dict[str, Any]:
@@ -183,7 +188,7 @@ def after(request: Request, here: Clinic, slug: str, said: str) -> HttpResponse:
         context["focus"] = min(int(at), last) if at.isdecimal() and len(at) < 4 else 0
     else:
         context["focus"] = None
-    context["total"] = sum(counts(here).values())
+    context["total"] = _sum(request, here)
     return render(request, "scheduling/work/_list.html", context)
 
 
@@ -201,7 +206,7 @@ def _clinic(request: Request, slug: str) -> Clinic:
 
 def _may_act(request: Request, here: Clinic) -> bool:
     """Doctors may look."""
-    return acts_at(_user(request)).filter(pk=here.pk).exists()
+    return may(_user(request), Can.ACT_AT_DESK, here)
 
 
 def _user(request: Request) -> User:

@@ -11,6 +11,7 @@ from django.db import IntegrityError
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.models import User
+from clinic_booking.roles import Can, may
 from patients.models import Patient
 from scheduling import live
 from scheduling.equipment import Want, lock_equipment, reserve
@@ -76,10 +77,10 @@ class Places:
 
 
 def may_overbook(user: User, clinic: Clinic) -> bool:
-    if user.is_superuser:
+    if may(user, Can.OVERBOOK, clinic):
         return True
-    mine = Membership.objects.filter(user=user, clinic=clinic)
-    return any(each.can_overbook or each.role == Membership.Role.MANAGER for each in mine)
+    named = Membership.objects.filter(user=user, clinic=clinic, can_overbook=True)
+    return may(user, Can.ACT_AT_DESK, clinic) and named.exists()
 
 
 def places(template: ScheduleTemplate, day: dt.date) -> Places:

@@ -12,6 +12,7 @@ from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.models import User
+from clinic_booking.roles import Can
 from scheduling import edits
 from scheduling.desk import clinics_of
 from scheduling.forms import IsoDateField
@@ -128,7 +129,7 @@ class LeaveForm(DaysForm):
         if not self.cleaned_data.get("everywhere"):
             exception.clinic = self.clinic
             return
-        mine = set(clinics_of(self.user))
+        mine = set(clinics_of(self.user, Can.MANAGE_SUPPLY))
         if foreign := [c for c in edits.clinics_with(exception.practitioner_id) if c not in mine]:
             names = ", ".join(str(clinic) for clinic in foreign)
             sentence = _(

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from clinic_booking.context import Request
 from clinic_booking.models import User
+from clinic_booking.roles import Can
 from scheduling import changes, edits, moves, stranded
 from scheduling.desk import clinic_for, clinics_of
 from scheduling.errors import BookingError
@@ -144,7 +145,7 @@ def _require_staff_everywhere(user: User, exception: ScheduleException) -> None:
     """Leave at all clinics is ended by who may enter it there."""
     if exception.clinic_id is None:
         theirs = {clinic.pk for clinic in edits.clinics_with(exception.practitioner_id)}
-        if not theirs <= set(clinics_of(user).values_list("pk", flat=True)):
+        if not theirs <= set(clinics_of(user, Can.MANAGE_SUPPLY).values_list("pk", flat=True)):
             raise Http404
 
 
@@ -311,7 +312,7 @@ def _days(options: list[Candidate]) -> list[tuple[dt.date, list[Option]]]:
 def _desk(request: Request, slug: str) -> tuple[Clinic, User]:
     """Behind `login_required`."""
     assert request.user.is_authenticated
-    return clinic_for(request, slug), request.user
+    return clinic_for(request, slug, act=Can.MANAGE_SUPPLY), request.user
 
 
 def _page(

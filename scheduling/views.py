@@ -100,7 +100,7 @@ def _moving(request: Request, service: Service) -> Booking | None:
     """The visit that is to be moved to the chosen time, if any."""
     if not (reference := request.GET.get("move")):
         return None
-    moving = visits.find(request, reference)
+    moving = visits.find_to_change(request, reference)
     if moving.service_id != service.pk:
         raise NotOffered
     if not moving.can_be_changed():

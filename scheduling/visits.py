@@ -13,10 +13,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from clinic_booking.errors import NotAllowed
 from clinic_booking.models import User
+from clinic_booking.roles import Can, may
+from patients.access import own
 from patients.models import Patient
 from scheduling import booking, changes, courses, ics, links, stops, terms
-from scheduling.desk import clinics_of
 from scheduling.errors import FeeChanged, SlotTaken
 from scheduling.forms import BadField, MoveForm
 from scheduling.models import Booking, BookingRequest, ChangeProposal, WaitlistEntry
@@ -31,6 +33,20 @@ def find(request: HttpRequest, reference: str) -> Booking:
     visible = Booking.objects.visible_to(request.user, references=request.session.get("bookings", []))
     related = visible.select_related(*stops.RELATED)
     return get_object_or_404(related, reference=reference)
+
+
+def find_to_change(request: HttpRequest, reference: str) -> Booking:
+    """As `find`. Raises NotAllowed for staff who only look."""
+    found = find(request, reference)
+    known = reference in request.session.get("bookings", [])
+    if not known and not _is_own(request, found) and not acts_for_clinic(request, found):
+        raise NotAllowed
+    return found
+
+
+def _is_own(request: HttpRequest, booking: Booking) -> bool:
+    user = user_of(request)
+    return user is not None and Patient.objects.filter(own(user), pk=booking.patient_id).exists()
 
 
 def remember(request: HttpRequest, reference: str) -> None:
@@ -85,7 +101,7 @@ def new_time(request: HttpRequest, reference: str) -> HttpResponse:
     if key and links.opens(key, reference):
         remember(request, reference)
         return redirect("new_time", reference)
-    found = find(request, reference)
+    found = find_to_change(request, reference)
     proposal = changes.latest_proposal(found)
     if proposal is None or found.status != Booking.Status.BOOKED:  # it was changed again since
         return redirect("booking", reference)
@@ -113,7 +129,7 @@ def calendar(request: HttpRequest, reference: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancellation(request: HttpRequest, reference: str) -> HttpResponse:
     """Of one appointment, of the whole visit, or of all that was booked together: all of it, or nothing."""
-    found = find(request, reference)
+    found = find_to_change(request, reference)
     whole = _whole(request, found)
     quotes = _quotes(found, whole)
     if request.method != "POST":
@@ -161,14 +177,14 @@ def _ask_to_cancel(
 def acts_for_clinic(request: HttpRequest, booking: Booking) -> bool:
     """Staff of its clinic, for whom the rule on how late does not count; not for their own visits."""
     user = user_of(request)
-    if user is None or booking.patient.user_id == user.pk:
+    if user is None or _is_own(request, booking):
         return False
-    return clinics_of(user).filter(pk=booking.clinic_id).exists()
+    return may(user, Can.ACT_AT_DESK, booking.clinic_id)
 
 
 @require_POST
 def move(request: HttpRequest, reference: str) -> HttpResponse:
-    found = find(request, reference)
+    found = find_to_change(request, reference)
     form = MoveForm(request.POST)
     if not form.is_valid():
         raise BadField(form)

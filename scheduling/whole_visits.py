@@ -28,7 +28,7 @@ from scheduling.wizard import answer, part_of, wishes_of
 @require_http_methods(["GET", "HEAD", "POST"])
 def move(request: Request, reference: str) -> HttpResponse:
     """Proposals for the same services in the same order; all move, or none."""
-    found = visits.find(request, reference)
+    found = visits.find_to_change(request, reference)
     stops = still_booked(stops_of(found))
     by_clinic = visits.acts_for_clinic(request, found)
     if not stops or not (by_clinic or all(stop.can_be_changed() for stop in stops)):

@@ -132,7 +132,7 @@ def wishes_of(request: Request) -> QueryDict:
 @login_required
 @require_safe
 def desk_plan(request: Request, clinic: str) -> HttpResponse:
-    return desk_page(request, desk.clinic_for(request, clinic), request.GET)
+    return desk_page(request, desk.clinic_for(request, clinic, is_act=True), request.GET)
 
 
 def desk_page(

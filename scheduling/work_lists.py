@@ -1,7 +1,7 @@
 """What waits for somebody at the desk: lists, each found by one query. Apps to the right add theirs with `register`."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.messages.kinds import Channel
+from clinic_booking.models import User
+from clinic_booking.roles import Can, may
 from scheduling.models import ChangeProposal, Clinic, DeskNote, WaitlistOffer
 
 LIMIT = 100
@@ -20,7 +22,8 @@ Rows = QuerySet[Any] | list[Any]
 
 @dataclass(frozen=True)
 class WorkList:
-    """`find` gives at most LIMIT rows of a clinic, in one query, with all that `template` shows of a row."""
+    """`find` gives at most LIMIT rows of a clinic, in one query, with all that `template` shows of a row.
+    Shown to who may do what it `needs`."""
 
     slug: str
     title: Promise
@@ -28,6 +31,7 @@ class WorkList:
     icon: str
     template: str
     find: Callable[[Clinic], Rows]
+    needs: Can = Can.SEE_DESK
 
 
 LISTS: dict[str, WorkList] = {}
@@ -38,9 +42,13 @@ def register(work: WorkList) -> WorkList:
     return work
 
 
-def counts(clinic: Clinic) -> dict[str, int]:
+def lists_for(user: User, clinic: Clinic) -> list[WorkList]:
+    return [work for work in LISTS.values() if may(user, work.needs, clinic)]
+
+
+def counts(clinic: Clinic, lists: Iterable[WorkList] | None = None) -> dict[str, int]:
     """As many as are shown: LIMIT stands for that or more."""
-    return {slug: len(work.find(clinic)) for slug, work in LISTS.items()}
+    return {work.slug: len(work.find(clinic)) for work in (LISTS.values() if lists is None else lists)}
 
 
 # -- Notes from practitioners --------------------------------------------------------------------

@@ -14,6 +14,8 @@ from django.utils import formats
 from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.safestring import SafeString, mark_safe
 
+from clinic_booking import roles
+
 register = template.Library()
 TITLES = {"dr", "mr", "mrs", "ms", "mdm", "prof"}
 
@@ -36,6 +38,13 @@ def icon(name: str) -> SafeString:
         r'width="16" height="16"', 'width="1em" height="1em" aria-hidden="true"', " ".join(svg.split())
     )
     return mark_safe(svg)  # noqa: S308  (a file of the icon package)
+
+
+@register.simple_tag(takes_context=True)
+def may(context: template.Context, what: str, clinic: object = None) -> bool:
+    """`{% may "see_money" clinic as sees_money %}`: `clinic_booking.roles` for who is logged in."""
+    request = context.get("request")
+    return request is not None and roles.may(request.user, roles.Can(what), clinic)
 
 
 @register.filter

@@ -1,8 +1,8 @@
 from django import template
 
 from clinic_booking.models import User
+from clinic_booking.roles import Can, may
 from scheduling import told
-from scheduling.desk_report import managed_by
 from scheduling.models import Booking, Clinic
 from scheduling.told import Told
 
@@ -11,7 +11,7 @@ register = template.Library()
 
 @register.filter
 def manages(user: User, clinic: Clinic) -> bool:
-    return user.is_authenticated and managed_by(user).filter(pk=clinic.pk).exists()
+    return may(user, Can.SEE_REPORT, clinic)
 
 
 @register.simple_tag

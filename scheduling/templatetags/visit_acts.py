@@ -5,7 +5,8 @@ from django.utils import timezone
 from django.utils.functional import Promise
 
 from clinic_booking.models import User
-from scheduling import desk, visit_acts
+from clinic_booking.roles import Can, may
+from scheduling import visit_acts
 from scheduling.arrivals import step_of
 from scheduling.models import Booking, Clinic
 from scheduling.visit_acts import Act
@@ -20,7 +21,7 @@ def acts_on(booking: Booking) -> list[Act]:
 
 @register.filter
 def acts_at(user: User, clinic: Clinic) -> bool:
-    return user.is_authenticated and desk.acts_at(user).filter(pk=clinic.pk).exists()
+    return may(user, Can.ACT_AT_DESK, clinic)
 
 
 @register.filter

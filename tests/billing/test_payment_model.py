@@ -81,7 +81,9 @@ class World:
         self.actors = [Actor(), Actor()]
         self.desk = None  # the booking made there
         self.keys = [uuid.UUID(int=self.random.getrandbits(128)).hex for _ in range(4)]
-        self.clerk = factories.UserFactory(is_superuser=True)
+        self.clerk = factories.UserFactory()
+        for clinic in {self.slot.clinic, self.second.clinic}:
+            factories.MembershipFactory(user=self.clerk, clinic=clinic, role="manager")
         self.depth = 0
         self.accidents = True
 
