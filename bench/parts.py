@@ -257,11 +257,10 @@ def _staff_session(clinic: Clinic) -> str:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 
     from clinic_booking.models import User
-    from scheduling.models import Clinic, Membership
+    from scheduling.models import Membership
 
     user, _made = User.objects.get_or_create(username="bench")
-    for each in Clinic.objects.all():
-        Membership.objects.get_or_create(user=user, clinic=each, defaults={"role": Membership.Role.MANAGER})
+    Membership.objects.get_or_create(user=user, clinic=clinic, defaults={"role": Membership.Role.MANAGER})
     backend = settings.AUTHENTICATION_BACKENDS[0]
     keys = {
         SESSION_KEY: str(user.pk),
