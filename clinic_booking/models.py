@@ -112,6 +112,55 @@ class AuditEvent(models.Model):
         return f"{self.action} {self.subject}"
 
 
+class AuditChange(models.Model):
+    """One write to one row, by the trigger `audit_change` alone: which columns, by whom. It lives as long as the record.
+
+    `kept` has what was before and after, of some columns; with `salt` it is what `digest` was made of. Both are
+    emptied when a record is made anonymous, which is the only change the database lets through.
+    """
+
+    class Operation(models.TextChoices):
+        INSERT = "I", _("Made")
+        UPDATE = "U", _("Changed")
+        DELETE = "D", _("Deleted")
+
+    created_at = models.DateTimeField(_("time"), db_default=ClockTimestamp())
+    table = models.CharField(_("table"), max_length=63, db_column="table_name")
+    row_id = models.CharField(_("row"), max_length=80)
+    operation = models.CharField(_("operation"), max_length=1, choices=Operation)
+    fields = ArrayField(models.CharField(max_length=63), verbose_name=_("columns"), default=list)
+    kept = models.JSONField(_("before and after"), null=True)
+    salt = models.BinaryField(_("salt"), null=True)
+    digest = models.BinaryField(_("hash of before and after"), null=True)
+    patient_id = models.BigIntegerField(_("patient"), null=True)
+    clinic_id = models.BigIntegerField(_("clinic"), null=True)
+    actor_id = models.BigIntegerField(_("by"), null=True)
+    via = models.CharField(_("through"), max_length=80)
+    request_id = models.CharField(_("request"), max_length=64, blank=True)
+    ip = models.GenericIPAddressField(_("address"), null=True)
+    xact = models.BigIntegerField(_("transaction"), db_default=ThisTransaction())
+
+    class Meta:
+        verbose_name = _("change")
+        verbose_name_plural = _("changes")
+        indexes = [
+            models.Index(
+                fields=["patient_id", "-id"],
+                name="change_patient",
+                condition=models.Q(patient_id__isnull=False),
+            ),
+            models.Index(
+                fields=["actor_id", "-id"], name="change_actor", condition=models.Q(actor_id__isnull=False)
+            ),
+            models.Index(fields=["table", "row_id"], name="change_row"),
+            models.Index(fields=["xact", "id"], name="change_seal"),
+            BrinIndex(fields=["created_at"], name="change_created", pages_per_range=32),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.table}:{self.row_id}"
+
+
 class Event(models.Model):
     """Something that happened. Append-only (a trigger refuses changes); written by `events.publish` alone."""
 

@@ -25,7 +25,8 @@ def browser_type_launch_args(browser_type_launch_args, playwright):
 def django_db_setup(django_db_setup, django_db_blocker):
     """Tests with real transactions empty all tables: of the audit trail too, which nobody else may."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE clinic_booking_auditevent DISABLE TRIGGER audit_no_truncate")
+        for table in ("auditevent", "auditchange"):
+            cursor.execute(f"ALTER TABLE clinic_booking_{table} DISABLE TRIGGER audit_no_truncate")
 
 
 @pytest.fixture(autouse=True)

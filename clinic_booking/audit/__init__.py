@@ -151,5 +151,9 @@ WITH of AS (
       AND (%(actor)s::bigint IS NULL OR actor_id = %(actor)s)
       AND (%(clinic)s::bigint IS NULL OR clinic_id = %(clinic)s))
 SELECT patient_id, clinic_id FROM of WHERE patient_id IS NOT NULL
+UNION SELECT patient_id, clinic_id FROM clinic_booking_auditchange
+    WHERE patient_id IS NOT NULL AND created_at >= %(since)s AND created_at < %(until)s
+      AND (%(actor)s::bigint IS NULL OR actor_id = %(actor)s)
+      AND (%(clinic)s::bigint IS NULL OR clinic_id = %(clinic)s)
 UNION SELECT unnest(patients), clinic_id FROM of WHERE patients IS NOT NULL
 """
