@@ -20,6 +20,8 @@ FIELDS = (
     "ms",
     "count",
     "clinic",
+    "reason",
+    "code",
 )
 
 

@@ -269,6 +269,38 @@ UNFOLD = {
     "COLORS": {"primary": {str(step): f"oklch({value})" for step, value in TEAL.items()}},
 }
 
+# -- Singpass (docs/singpass.md); without a client id and keys it is not offered ------------------
+
+SINGPASS_CLIENT_ID = env.str("SINGPASS_CLIENT_ID", "")
+SINGPASS_PRODUCTION_ISSUER = "https://id.singpass.gov.sg/fapi"
+SINGPASS_ISSUER = env.str("SINGPASS_ISSUER", "") or SINGPASS_PRODUCTION_ISSUER
+SINGPASS_REDIRECT_URI = env.str("SINGPASS_REDIRECT_URI", "") or f"{SITE_URL}/oidc/callback/"
+SINGPASS_SCOPES = env.str("SINGPASS_SCOPES", "") or "openid"
+SINGPASS_MIN_ACR = env.str("SINGPASS_MIN_ACR", "") or "urn:singpass:authentication:loa:2"
+SINGPASS_CONTEXT_TYPE = env.str("SINGPASS_CONTEXT_TYPE", "") or "APP_AUTHENTICATION_DEFAULT"
+SINGPASS_CONTEXT_MESSAGE = env.str("SINGPASS_CONTEXT_MESSAGE", "")
+# Private keys as JWKS or PEM: the first of each is in use.
+SINGPASS_SIGNING_KEYS = env.str("SINGPASS_SIGNING_KEYS", "")
+SINGPASS_ENCRYPTION_KEYS = env.str("SINGPASS_ENCRYPTION_KEYS", "")
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "patients.singpass.backend.SingpassBackend",
+]
+OIDC_RP_CLIENT_ID = SINGPASS_CLIENT_ID
+OIDC_RP_CLIENT_SECRET = ""  # mozilla-django-oidc wants one; we sign instead
+OIDC_RP_SIGN_ALGO = "ES256"
+# It wants these to be named; discovery says where they are.
+OIDC_OP_AUTHORIZATION_ENDPOINT = f"{SINGPASS_ISSUER}/auth"
+OIDC_OP_TOKEN_ENDPOINT = f"{SINGPASS_ISSUER}/token"
+OIDC_OP_USER_ENDPOINT = f"{SINGPASS_ISSUER}/userinfo"
+OIDC_OP_JWKS_ENDPOINT = f"{SINGPASS_ISSUER}/.well-known/keys"
+OIDC_RP_SCOPES = SINGPASS_SCOPES
+OIDC_USE_NONCE = OIDC_USE_PKCE = True
+OIDC_STATE_SIZE = OIDC_NONCE_SIZE = 43
+OIDC_PKCE_CODE_VERIFIER_SIZE = 64
+OIDC_MAX_STATES = 5
+OIDC_STORE_ACCESS_TOKEN = OIDC_STORE_ID_TOKEN = OIDC_ALLOW_UNSECURED_JWT = False
+
 # -- Payments (billing/gateway.py) ---------------------------------------------------------------
 
 STRIPE_SECRET_KEY = required_in_production("STRIPE_SECRET_KEY", "sk_test_local")

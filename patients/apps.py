@@ -10,3 +10,4 @@ class PatientsConfig(AppConfig):
 
     def ready(self) -> None:
         from patients import jobs, topics  # noqa: F401  (register what they hold)
+        from patients.singpass import checks  # noqa: F401

@@ -135,4 +135,44 @@ class Consent(models.Model):
         return f"{self.purpose} {self.notice_version}"
 
 
+class SingpassIdentity(models.Model):
+    """Whom Singpass says a login is. `sub` is opaque and never an identity number; it differs between Singpass's
+    staging and production, hence the issuer."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="singpass", verbose_name=_("login")
+    )
+    issuer = models.CharField(_("issuer"), max_length=200)
+    sub = models.CharField(_("subject"), max_length=255)
+    acr = models.CharField(_("assurance of the last login"), max_length=60, blank=True)
+    amr = models.CharField(_("means of the last login"), max_length=120, blank=True)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    last_login_at = models.DateTimeField(_("last login"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("Singpass identity")
+        verbose_name_plural = _("Singpass identities")
+        constraints = [models.UniqueConstraint(fields=["issuer", "sub"], name="singpass_identity_once")]
+
+    def __str__(self) -> str:
+        return f"Singpass {self.pk}"
+
+
+class LinkingCode(models.Model):
+    """Shown to somebody logged in with Singpass, for the desk to link that login to a record; kept as a digest."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="linking_code", verbose_name=_("login")
+    )
+    digest = models.CharField(_("digest"), max_length=64, unique=True)
+    expires_at = models.DateTimeField(_("expires at"))
+
+    class Meta:
+        verbose_name = _("linking code")
+        verbose_name_plural = _("linking codes")
+
+    def __str__(self) -> str:
+        return f"linking code {self.pk}"
+
+
 from patients.retention import models as retention_models  # noqa: E402, F401

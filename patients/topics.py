@@ -6,3 +6,5 @@ declare("patient.changed", "patient", {"patient": int, "fields": list[str], "by"
 declare("patient.has_no_email", "patient", {"patient": int, "by": int})
 declare("patients.told_apart", "patients", {"patients": list[int], "by": int})
 declare("consent.changed", "patient", {"patient": int, "purposes": list[str], "by": int | None})
+declare("patient.login_linked", "patient", {"patient": int, "by": int})
+declare("patient.login_unlinked", "patient", {"patient": int, "by": int})

@@ -1,8 +1,18 @@
 from django.urls import path
 
 from patients import views
+from patients.singpass import account_views as singpass_account
+from patients.singpass import views as singpass
 
 urlpatterns = [
     path("me/messages/", views.my_messages, name="my_messages"),
     path("messages/stop/<str:token>/", views.stop_messages, name="stop_messages"),
+    path("oidc/authenticate/", singpass.Start.as_view(), name="oidc_authentication_init"),
+    path("oidc/callback/", singpass.Callback.as_view(), name="oidc_authentication_callback"),
+    path("oidc/failed/", singpass.failed, name="singpass_failed"),
+    path(".well-known/jwks.json", singpass.jwks, name="singpass_jwks"),
+    path("me/details/", singpass_account.details, name="singpass_details"),
+    path("me/singpass/", singpass_account.account, name="singpass_account"),
+    path("me/singpass/code/", singpass_account.code, name="singpass_code"),
+    path("me/singpass/removal/", singpass_account.removal, name="singpass_removal"),
 ]

@@ -1,0 +1,130 @@
+"""A record gets the login of the person who was identified at the counter, or loses it. Nothing is merged."""
+
+import datetime as dt
+import secrets
+
+from django.db import IntegrityError, models, transaction
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext_lazy as _
+
+from clinic_booking import audit
+from clinic_booking.errors import NamedError
+from clinic_booking.events import publish
+from clinic_booking.models import ClockTimestamp, User
+from patients.models import LinkingCode, Patient, SingpassIdentity
+from patients.singpass.identities import has_other_door, is_staff
+
+LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that is taken for another
+LENGTH = 8
+LIFE = dt.timedelta(minutes=10)
+
+
+class Document(models.TextChoices):
+    NRIC = "nric", _("NRIC")
+    FIN_CARD = "fin_card", _("FIN card (work or other pass)")
+    PASSPORT = "passport", _("Passport")
+    DIGITAL = "digital_ic", _("Digital IC in the Singpass app")
+
+
+class NoSuchCode(NamedError):
+    sentence = _("This code is wrong, was used or has run out. Please ask the patient for a new one.")
+
+
+class RecordHasLogin(NamedError):
+    sentence = _(
+        "This record has another login already. The patient can log in there and add Singpass under “My visits”,"
+        " “Singpass”; or that login is taken from the record first. Nothing was changed."
+    )
+
+
+class LoginHasRecord(NamedError):
+    sentence = _(
+        "The Singpass login that shows this code has another patient record already. Records are not merged here:"
+        " that one has to give the login up first. Nothing was changed."
+    )
+
+
+class NotLinked(NamedError):
+    sentence = _("No Singpass login is linked to this record.")
+
+
+class NoLoginToLink(NamedError):
+    status = 403
+    sentence = _("Only a patient who is logged in with Singpass, and has no record yet, gets a code.")
+
+
+def make_code(*, user: User) -> str:
+    """Good for ten minutes and one use, and only the last one made. Raises NoLoginToLink."""
+    if is_staff(user) or Patient.objects.filter(user=user).exists() or not _has_singpass(user):
+        raise NoLoginToLink
+    code = "".join(secrets.choice(LETTERS) for _each in range(LENGTH))
+    fresh = {"digest": _digest(code), "expires_at": ClockTimestamp() + LIFE}
+    LinkingCode.objects.update_or_create(user=user, defaults=fresh)
+    return f"{code[:4]}-{code[4:]}"
+
+
+def link(*, patient: Patient, code: str, document: str, reason: str, clinic_id: int, by: User) -> None:
+    """The person showed `document` at the counter. Raises NoSuchCode, RecordHasLogin, LoginHasRecord."""
+    with transaction.atomic(durable=True):
+        user = _redeem(code)
+        if Patient.objects.filter(user=user).exists():
+            raise LoginHasRecord
+        try:
+            with transaction.atomic():
+                is_linked = Patient.objects.filter(pk=patient.pk, user=None).update(user=user)
+        except IntegrityError:
+            raise LoginHasRecord from None
+        if not is_linked:
+            raise RecordHasLogin
+        _write("linked", audit.Action.LINK, patient, f"{document}: {reason}", clinic_id, by)
+
+
+def unlink(*, patient: Patient, reason: str, clinic_id: int, by: User) -> None:
+    """The record keeps a login that has another way in; one by Singpass alone no longer opens it. Raises NotLinked."""
+    with transaction.atomic(durable=True):
+        identity = SingpassIdentity.objects.select_related("user").filter(user__patient=patient.pk).first()
+        if identity is None:
+            raise NotLinked
+        if has_other_door(identity.user):
+            identity.delete()
+        else:
+            Patient.objects.filter(pk=patient.pk, user=identity.user_id).update(user=None)
+        _write("unlinked", audit.Action.REVOKE, patient, reason, clinic_id, by)
+
+
+def identity_of(patient: Patient) -> SingpassIdentity | None:
+    return SingpassIdentity.objects.filter(user__patient=patient.pk).first()
+
+
+def _redeem(code: str) -> User:
+    """Of two at once the one whose DELETE finds the row. A refusal afterwards rolls it back: the code stays good."""
+    plain = "".join(each for each in code.upper() if each.isalnum())
+    found = LinkingCode.objects.filter(digest=_digest(plain), expires_at__gt=ClockTimestamp())
+    known = found.select_related("user").first()
+    if known is None or not found.delete()[0]:
+        raise NoSuchCode
+    if not known.user.is_active or is_staff(known.user) or not _has_singpass(known.user):
+        raise NoSuchCode
+    return known.user
+
+
+def _has_singpass(user: User) -> bool:
+    return SingpassIdentity.objects.filter(user=user).exists()
+
+
+def _digest(code: str) -> str:
+    return salted_hmac("singpass.linking", code, algorithm="sha256").hexdigest()
+
+
+def _write(what: str, action: str, patient: Patient, reason: str, clinic_id: int, by: User) -> None:
+    subject = f"patient:{patient.pk}"
+    audit.record(
+        action,
+        subject,
+        by=by,
+        patient_id=patient.pk,
+        clinic_id=clinic_id,
+        fields=["user"],
+        reason=reason[:200],
+    )
+    publish(f"patient.login_{what}", subject, {"patient": patient.pk, "by": by.pk}, clinic_id=clinic_id)
