@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from clinic_booking.accounts.staff import is_staff
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from patients import consents
@@ -25,7 +26,7 @@ from patients.singpass.views import adding_token
 def details(request: Request) -> HttpResponse:
     """After a first login: how to reach the person. Or the record that the clinic has already."""
     user, onward = _user(request), _onward(request)
-    if Patient.objects.filter(user=user).exists() or identities.is_staff(user):
+    if Patient.objects.filter(user=user).exists() or is_staff(user):
         return redirect(onward)
     form = DetailsForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -76,7 +77,7 @@ def _account(request: Request, code: str = "") -> HttpResponse:
         "identity": SingpassIdentity.objects.filter(user=user).first(),
         "has_record": Patient.objects.filter(user=user).exists(),
         "has_other_door": identities.has_other_door(user),
-        "may_add": is_on() and not identities.is_staff(user),
+        "may_add": is_on() and not is_staff(user),
         "token": adding_token(user),
         "code": code,
     }

@@ -8,14 +8,10 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from clinic_booking import audit
+from clinic_booking.accounts.staff import is_staff
 from clinic_booking.models import User
 from patients.models import Patient, SingpassIdentity
 from patients.singpass.errors import Reason, SingpassError
-
-
-def is_staff(user: User) -> bool:
-    is_at_work = user.memberships.exists() or hasattr(user, "practitioner")
-    return bool(user.is_staff or user.is_superuser or user.office or is_at_work)
 
 
 def has_other_door(user: User) -> bool:

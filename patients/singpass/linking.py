@@ -8,11 +8,13 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking import audit
+from clinic_booking.accounts.sessions import end_all
+from clinic_booking.accounts.staff import is_staff
 from clinic_booking.errors import NamedError
 from clinic_booking.events import publish
 from clinic_booking.models import ClockTimestamp, User
 from patients.models import LinkingCode, Patient, SingpassIdentity
-from patients.singpass.identities import has_other_door, is_staff
+from patients.singpass.identities import has_other_door
 
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that is taken for another
 LENGTH = 8
@@ -76,7 +78,9 @@ def link(*, patient: Patient, code: str, document: str, reason: str, clinic_id: 
             raise LoginHasRecord from None
         if not is_linked:
             raise RecordHasLogin
-        _write("linked", audit.Action.LINK, patient, f"{document}: {reason}", clinic_id, by)
+        _audit(audit.Action.LINK, patient, f"{document}: {reason}", clinic_id, by)
+        data = {"patient": patient.pk, "by": by.pk}
+        publish("patient.login_linked", f"patient:{patient.pk}", data, clinic_id=clinic_id)
 
 
 def unlink(*, patient: Patient, reason: str, clinic_id: int, by: User) -> None:
@@ -89,7 +93,10 @@ def unlink(*, patient: Patient, reason: str, clinic_id: int, by: User) -> None:
             identity.delete()
         else:
             Patient.objects.filter(pk=patient.pk, user=identity.user_id).update(user=None)
-        _write("unlinked", audit.Action.REVOKE, patient, reason, clinic_id, by)
+        end_all(identity.user)
+        _audit(audit.Action.REVOKE, patient, reason, clinic_id, by)
+        data = {"patient": patient.pk, "by": by.pk}
+        publish("patient.login_unlinked", f"patient:{patient.pk}", data, clinic_id=clinic_id)
 
 
 def identity_of(patient: Patient) -> SingpassIdentity | None:
@@ -116,7 +123,7 @@ def _digest(code: str) -> str:
     return salted_hmac("singpass.linking", code, algorithm="sha256").hexdigest()
 
 
-def _write(what: str, action: str, patient: Patient, reason: str, clinic_id: int, by: User) -> None:
+def _audit(action: str, patient: Patient, reason: str, clinic_id: int, by: User) -> None:
     subject = f"patient:{patient.pk}"
     audit.record(
         action,
@@ -127,4 +134,3 @@ def _write(what: str, action: str, patient: Patient, reason: str, clinic_id: int
         fields=["user"],
         reason=reason[:200],
     )
-    publish(f"patient.login_{what}", subject, {"patient": patient.pk, "by": by.pk}, clinic_id=clinic_id)
