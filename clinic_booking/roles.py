@@ -52,8 +52,8 @@ _FRONT = _DESK | _MONEY | {Can.ACT_AT_DESK, Can.MANAGE_SUPPLY, Can.MANAGE_CONTRA
 
 # By `scheduling.Membership.Role`: at the clinic of the membership alone.
 ROLES: Mapping[str, frozenset[Can]] = {
-    "receptionist": frozenset(_FRONT),
-    "nurse": frozenset(_DESK | {Can.SEE_DOCTOR_NOTES}),
+    "receptionist": frozenset(_FRONT | {Can.UNMASK}),
+    "nurse": frozenset(_DESK | {Can.SEE_DOCTOR_NOTES, Can.UNMASK}),
     "doctor": frozenset(_DESK - {Can.RUN_QUEUE} | _CLINICAL | {Can.SEE_MONEY, Can.SEE_CONTRACTS}),
     "manager": frozenset(
         _FRONT

@@ -393,6 +393,7 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # when set, /metrics wants "Author
 # Of sealed columns, and of the index by which an identity number is found: outside the database, and not in its backups.
 FIELD_KEYS = required_keys("FIELD_KEYS", "dev:ZGV2ZWxvcG1lbnQtb25seS1maWVsZC1rZXktMDAwMDE=")
 BLIND_INDEX_KEYS = required_keys("BLIND_INDEX_KEYS", "dev:ZGV2ZWxvcG1lbnQtb25seS1ibGluZC1pbmRleC0wMDE=")
+UNMASKED_AN_HOUR = env.int("UNMASKED_AN_HOUR", 30)  # identity numbers that one user may see whole
 
 # -- Logs: one JSON object a line, no personal data ----------------------------------------------
 

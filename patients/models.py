@@ -8,6 +8,9 @@ from django.db import models
 from django.db.models.functions import Collate, Now, Reverse
 from django.utils.translation import gettext_lazy as _
 
+from clinic_booking.sealed import SealedModel, SealedTextField
+from patients import identity
+
 
 class Words(models.Func):
     """The words of a name as they are searched: small letters without accents."""
@@ -19,6 +22,14 @@ class Words(models.Func):
 class Patient(models.Model):
     """A person who is or will be treated. No identity number is asked for when booking (PDPA advisory on NRIC)."""
 
+    class Gender(models.TextChoices):
+        """FHIR AdministrativeGender; a record of a patient must have it (GR 37(2))."""
+
+        FEMALE = "female", _("Female")
+        MALE = "male", _("Male")
+        OTHER = "other", _("Other")
+        UNKNOWN = "unknown", _("Not known")
+
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("login")
@@ -29,6 +40,9 @@ class Patient(models.Model):
         _("mobile phone"), max_length=16, validators=[RegexValidator(r"^\+[1-9]\d{6,14}$")], help_text="E.164"
     )
     birth_date = models.DateField(_("date of birth"), null=True, blank=True)
+    gender = models.CharField(
+        _("gender"), max_length=10, choices=Gender, blank=True, default="", db_default=""
+    )
     masked_id = models.CharField(
         _("end of the identity number"),
         max_length=4,
@@ -37,7 +51,8 @@ class Patient(models.Model):
         db_default="",
         validators=[RegexValidator(r"^\d{3}[A-Z]$")],
         help_text=_(
-            "The last three digits and the letter, such as 567A: to find somebody, never to identify."
+            "The last three digits and the letter, such as 567A: to find somebody, never to identify. "
+            "Follows the identity number where there is one."
         ),
     )
     language = models.CharField(
@@ -81,6 +96,91 @@ class Patient(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Identifier(SealedModel):
+    """An identity number of a patient (FHIR Identifier), sealed. Found by its keyed index, shown by its last characters.
+
+    What it was replaced by is another row; of the old one only the end of the number stays.
+    """
+
+    class Source(models.TextChoices):
+        PATIENT = "patient", _("The patient")
+        DESK = "desk", _("The desk")
+
+    Kind = identity.Kind
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    patient = models.ForeignKey(
+        Patient, models.PROTECT, related_name="identifiers", verbose_name=_("patient")
+    )
+    kind = models.CharField(_("document"), max_length=10, choices=identity.Kind)
+    country = models.CharField(_("country"), max_length=2)
+    value = SealedTextField(_("number"), max_length=20, row="id")
+    blind_index = models.CharField(  # noqa: DJ001  (several may have none)
+        _("blind index"),
+        max_length=60,
+        unique=True,
+        null=True,
+        editable=False,
+        help_text=_("None: the number is on another record, or was replaced."),
+    )
+    ending = models.CharField(_("end of the number"), max_length=4)
+    source = models.CharField(_("entered by"), max_length=10, choices=Source)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    checked_at = models.DateTimeField(_("document seen at"), null=True, blank=True)
+    checked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("document seen by"),
+    )
+    ended_at = models.DateTimeField(_("replaced at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("identity number")
+        verbose_name_plural = _("identity numbers")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["patient", "kind"],
+                condition=models.Q(ended_at=None),
+                name="identifier_one_of_a_kind",
+            ),
+            models.UniqueConstraint(
+                fields=["patient"],
+                condition=models.Q(ended_at=None, kind__in=["nric", "fin"]),
+                name="identifier_one_nric_or_fin",
+            ),
+            models.CheckConstraint(
+                condition=(models.Q(ended_at=None) & ~models.Q(value=""))
+                | models.Q(ended_at__isnull=False, value="", blind_index=None),
+                name="identifier_of_old_is_gone",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=["nric", "fin"], country="SG", ending__regex=r"^[0-9]{3}[A-Z]$")
+                | models.Q(kind__in=["passport", "other"], ending__regex=r"^[0-9A-Z]{3}$"),
+                name="identifier_shows_little",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(checked_at=None, checked_by=None)
+                | models.Q(checked_at__isnull=False, checked_by__isnull=False),
+                name="identifier_check_has_who",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.masked}"
+
+    @property
+    def masked(self) -> str:
+        return identity.masked(self.ending)
+
+    @property
+    def is_clash(self) -> bool:
+        """Another record has the same number: one person twice, or a mistake."""
+        return self.ended_at is None and self.blind_index is None
 
 
 class PatientClinic(models.Model):

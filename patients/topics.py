@@ -5,6 +5,12 @@ from clinic_booking.topics import declare
 declare("patient.changed", "patient", {"patient": int, "fields": list[str], "by": int})
 declare("patient.has_no_email", "patient", {"patient": int, "by": int})
 declare("patients.told_apart", "patients", {"patients": list[int], "by": int})
+declare(
+    "identity.recorded",
+    "patient",
+    {"patient": int, "kind": str, "source": str, "seen": bool, "by": int},
+    note="never the number; `seen`: the desk saw the document",
+)
 declare("consent.changed", "patient", {"patient": int, "purposes": list[str], "by": int | None})
 declare("patient.login_linked", "patient", {"patient": int, "by": int})
 declare("patient.login_unlinked", "patient", {"patient": int, "by": int})
