@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.contrib.auth import SESSION_KEY
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.db.migrations.operations import RunSQL
 from django.http import HttpRequest, HttpResponse
+from psycopg import Error as DatabaseError
 
 APP, VISITOR = "clinic_app", "clinic_visitor"
 ENDS_OR_MARKS = ("SAVEPOINT", "ROLLBACK", "RELEASE")
@@ -78,48 +79,43 @@ def _who(request: HttpRequest) -> tuple[int | None, Sequence[str]]:
 
 
 class _Visit:
-    """Around each statement of a request: the role that fits."""
+    """Around each statement of a request: the role that fits. Its own statements go past Django, which counts and
+    logs those of the page."""
 
     def __init__(self, user_id: int | None, references: Sequence[str]) -> None:
         self.user_id, self.references = user_id, references
         self.has_entered = False
         self.transaction: object = None
-        self.is_own = False
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if not self.is_own and not str(sql).startswith(ENDS_OR_MARKS):
-            self.is_own = True
-            try:
+        if not str(sql).startswith(ENDS_OR_MARKS):
+            with connection.wrap_database_errors:
                 self.take_role()
-            finally:
-                self.is_own = False
         return execute(sql, params, many, context)
 
     def take_role(self) -> None:
         running = _transaction()
         if running is None and not self.has_entered:
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT visitor_enter(%s::bigint, %s::text[])", [self.user_id, list(self.references)]
-                )
             self.has_entered = True
+            _run("SELECT visitor_enter(%s::bigint, %s::text[])", [self.user_id, list(self.references)])
         elif self.has_entered and running is not self.transaction:
             # Where a test has wrapped all in a transaction, its end does not give the role back.
             if connection.in_atomic_block:
-                with connection.cursor() as cursor:
-                    cursor.execute(f"SET LOCAL ROLE {VISITOR if running is None else APP}")
+                _run(f"SET LOCAL ROLE {VISITOR if running is None else APP}")
             self.transaction = running
 
     def leave(self) -> None:
         if not self.has_entered or connection.connection is None:
             return
-        self.is_own = True
         try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT visitor_leave()")
+            _run("SELECT visitor_leave()")
         except DatabaseError:
             if not connection.in_atomic_block:
                 connection.close()
+
+
+def _run(statement: str, params: Sequence[object] = ()) -> None:
+    connection.connection.execute(statement, params or None)
 
 
 def _transaction() -> object:

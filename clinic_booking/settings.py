@@ -129,6 +129,8 @@ TEMPLATES = [
 
 # -- Database, cache, sessions -------------------------------------------------------------------
 
+# What processes may do is what this role may do; migrations are made without it, by the owner of the tables.
+DATABASE_ROLE = env.str("DATABASE_ROLE", "")
 DATABASES = {"default": env.db_url_config(env.str("DATABASE_URL", "") or local.database_url())}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": None,
@@ -141,7 +143,8 @@ DATABASES["default"] |= {
         "prepare_threshold": 5,  # planning the hot statements costs more than running them
         "options": f"-c lock_timeout={env.int('LOCK_TIMEOUT_MS', 3000)}"
         f" -c statement_timeout={env.int('STATEMENT_TIMEOUT_MS', 15000)}"
-        " -c idle_in_transaction_session_timeout=60000",
+        " -c idle_in_transaction_session_timeout=60000"
+        + (f" -c role={DATABASE_ROLE}" if DATABASE_ROLE else ""),
         **DATABASES["default"].get("OPTIONS", {}),
     },
 }

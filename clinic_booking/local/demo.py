@@ -158,14 +158,16 @@ def start(wanted: int, environment: dict[str, str], children: list[Child]) -> No
     logins = once(
         "Logins", environment, fingerprint("*/management/commands/seed_demo.py"), "seed_demo", "--logins"
     )
+    # The seed makes tables and rows as their owner; what serves people may not change tables.
+    serving = {**environment, "DATABASE_ROLE": "clinic_app"}
     with step("Web server, worker, Stripe double"):
         if not real_stripe:
             webhook = f"{site}/stripe/webhook/"
             double = ["manage.py", "stripe_double", "--port", str(double_port), "--webhook", webhook]
             double += ["--state", environment["STRIPE_DOUBLE_STATE"]]
             children.append(Child("stripe", double, environment))
-        children.append(Child("worker", ["manage.py", "procrastinate", "worker"], environment))
-        web = Child("web", uvicorn(port), environment)
+        children.append(Child("worker", ["manage.py", "procrastinate", "worker"], serving))
+        web = Child("web", uvicorn(port), serving)
         children.append(web)
         web.wait_until(lambda: answers(port, "/healthz"))
         if not real_stripe:
