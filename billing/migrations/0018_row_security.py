@@ -4,7 +4,7 @@ from clinic_booking.rows import protect
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0017_erasure_and_legal_holds"), ("patients", "0010_row_security")]
+    dependencies = [("billing", "0017_erasure_and_legal_holds"), ("patients", "0012_row_security")]
 
     operations = [
         protect("billing_bill", clinic="clinic_id"),

@@ -10,11 +10,12 @@ $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("patients", "0009_singpass"), ("clinic_booking", "0013_row_security")]
+    dependencies = [("patients", "0011_masked_id_follows"), ("clinic_booking", "0013_row_security")]
 
     operations = [
         migrations.RunSQL(OWN, "DROP FUNCTION visitor_patients(bigint);"),
         protect("patients_patient", patient="id"),
         protect("patients_consent"),
         protect("patients_legalhold"),
+        protect("patients_identifier"),
     ]
