@@ -1,12 +1,13 @@
 """What Singpass publishes: its endpoints and its keys, both kept for an hour."""
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import requests
 from django.conf import settings
 from django.core.cache import cache
 
-from patients.singpass.errors import fault, unavailable
+from patients.singpass.errors import SingpassError, fault, unavailable
 
 HOUR = 3600  # seconds
 REFETCH_SECONDS = 60  # an unknown key is asked for again at most once in this time
@@ -43,7 +44,9 @@ def signing_key(kid: str) -> dict[str, Any] | None:
 
 def refetched(kid: str) -> dict[str, Any] | None:
     """For a signature that does not fit the key we know by this id."""
-    return _keys(anew=True)[0].get(kid) if _may_refetch() else None
+    with suppress(SingpassError):
+        return _keys(anew=True)[0].get(kid) if _may_refetch() else None
+    return None
 
 
 def _provider(issuer: str, document: dict[str, Any]) -> Provider:
@@ -63,7 +66,7 @@ def _keys(anew: bool = False) -> tuple[dict[str, Any], bool]:
     """By kid, and whether they come from Singpass just now."""
     provider = discover()
     key = f"singpass:keys:{provider.jwks_uri}"
-    if not anew and (known := cache.get(key)):
+    if not anew and (known := cache.get(key)) is not None:
         return known, False
     found = {
         str(each["kid"]): each for each in _fetch(provider.jwks_uri).get("keys", []) if _can_verify(each)

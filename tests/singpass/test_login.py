@@ -1,18 +1,120 @@
-"""The whole way against an independent FAPI 2.0 server."""
+"""The whole way against an independent FAPI 2.0 server (singpass.md §7)."""
 
 import pytest
+from django.urls import reverse
 
+from clinic_booking.models import AuditEvent, User
 from patients.models import SingpassIdentity
-from tests.singpass.counterpart import LOCAL
+from tests.factories import PatientFactory
+from tests.singpass.counterpart import FOREIGN, LOA, LOCAL, jwks, public
 
 pytestmark = pytest.mark.django_db
 
 
-def test_first_login_makes_a_login_without_a_password(browser_there):
-    answer = browser_there.log_in()
+@pytest.fixture
+def known(singpass):
+    """A patient who has been here with Singpass before."""
+    patient = PatientFactory(user=User.objects.create(username="singpass-known"))
+    SingpassIdentity.objects.create(user=patient.user, issuer=singpass.SINGPASS_ISSUER, sub=LOCAL)
+    return patient
 
-    assert answer.url == "/me/details/?next="
+
+def test_first_login_makes_a_login_without_a_password(browser_there):
+    answer = browser_there.log_in(start={"next": "/me/bills/"})
+
+    assert answer.url == "/me/details/?next=%2Fme%2Fbills%2F"
     identity = SingpassIdentity.objects.get()
     assert identity.sub == LOCAL
+    assert identity.acr == f"{LOA}2"
     assert not identity.user.has_usable_password()
     assert browser_there.user == identity.user_id
+    login = AuditEvent.objects.get(action="login", actor_id=identity.user_id)
+    assert login.reason == "singpass"
+
+
+def test_second_login_finds_the_same_patient(browser_there, known):
+    assert browser_there.log_in().url == reverse("me")
+    assert browser_there.user == known.user_id
+    assert SingpassIdentity.objects.get().last_login_at is not None
+
+
+def test_where_to_go_on_is_only_here(browser_there, known):
+    assert browser_there.log_in(start={"next": "https://elsewhere.example/"}).url == reverse("me")
+
+
+def test_two_tabs_in_parallel(browser_there, known):
+    first, second = browser_there.start(next="/me/bills/"), browser_there.start()
+    ends = [browser_there.at_singpass(answer) for answer in (first, second)]
+
+    assert browser_there.back(ends[0]).url == "/me/bills/"
+    assert browser_there.back(ends[1]).url == reverse("me")
+
+
+def test_foreign_account_with_attributes_that_are_not_kept(browser_there, singpass):
+    singpass.SINGPASS_SCOPES = "openid user.identity name"
+    browser_there.log_in(FOREIGN)
+
+    identity = SingpassIdentity.objects.get(sub=FOREIGN)
+    assert "F0000000A" not in str(vars(identity)) + str(vars(identity.user))
+
+
+def test_the_browser_carries_two_parameters_only(browser_there):
+    query = browser_there.start().url.partition("?")[2]
+    assert [part.split("=")[0] for part in query.split("&")] == ["client_id", "request_uri"]
+
+
+@pytest.mark.parametrize(
+    "different",
+    [{"encryption": "A256GCM"}, {"dpop_nonce": True}],
+    ids=["gcm", "nonce"],
+)
+def test_other_servers_are_understood(browser_there, variant, different):
+    variant(**different)
+    assert browser_there.log_in().url.startswith(reverse("singpass_details"))
+
+
+def test_singpass_changes_its_keys_while_ours_are_warm(browser_there, known, counterpart, singpass):
+    browser_there.log_in()
+    path = singpass.SINGPASS_ISSUER.rpartition("/")[2]
+    counterpart.change(path, kid="counterpart/2")
+
+    assert browser_there.log_in().url == reverse("me")
+    # The new process counts anew: it was asked for its keys once, for the new kid.
+    assert counterpart.requests(singpass.SINGPASS_ISSUER)["/.well-known/keys"] == 1
+
+
+def test_endpoints_and_keys_are_fetched_once(browser_there, known, counterpart, singpass):
+    browser_there.log_in()
+    browser_there.log_in()
+
+    asked = counterpart.requests(singpass.SINGPASS_ISSUER)
+    assert asked["/.well-known/openid-configuration"] == asked["/.well-known/keys"] == 1
+    assert asked["/par"] == asked["/token"] == 2
+    assert "/userinfo" not in asked
+
+
+def test_our_signing_key_changes_in_order(browser_there, counterpart, singpass):
+    path = singpass.SINGPASS_ISSUER.rpartition("/")[2]
+    singpass.SINGPASS_SIGNING_KEYS = jwks("sig-2", "sig-1")
+    assert "reason=fault" in browser_there.start().url  # too early: Singpass does not know it yet
+
+    counterpart.change(
+        path, jwks={"keys": [public(each, "sig") for each in ("sig-1", "sig-2")] + [public("enc-1", "enc")]}
+    )
+    assert browser_there.log_in().url.startswith(reverse("singpass_details"))
+
+
+def test_our_encryption_key_changes_while_both_kinds_arrive(browser_there, known, counterpart, singpass):
+    singpass.SINGPASS_ENCRYPTION_KEYS = jwks("enc-2", "enc-1")
+    assert browser_there.log_in().url == reverse("me")
+
+    path = singpass.SINGPASS_ISSUER.rpartition("/")[2]
+    counterpart.change(path, jwks={"keys": [public("sig-1", "sig"), public("enc-2", "enc")]})
+    assert browser_there.log_in().url == reverse("me")
+
+
+def test_started_under_another_name_of_ours(browser_there):
+    answer = browser_there.clinic.get(
+        reverse("oidc_authentication_init"), {"next": "/me/"}, HTTP_HOST="localhost"
+    )
+    assert answer.url == "http://127.0.0.1:8000/oidc/authenticate/?next=%2Fme%2F&moved=1"

@@ -12,6 +12,9 @@ const KEY_WRAPS = ['ECDH-ES+A128KW', 'ECDH-ES+A192KW', 'ECDH-ES+A256KW']
 const ENCRYPTIONS = ['A256CBC-HS512', 'A256GCM']
 const start = JSON.parse(process.env.SINGPASS_COUNTERPART)
 const issuers = new Map()
+const now = Date.now
+let secondsAhead = 0
+Date.now = () => now() + secondsAhead * 1000
 
 function signingKey(kid) {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -163,7 +166,11 @@ async function interact(issuer, request, response) {
 }
 
 async function control(request, response) {
-  if (request.method === 'POST') open(JSON.parse(await body(request)))
+  if (request.method === 'POST') {
+    const wanted = JSON.parse(await body(request))
+    secondsAhead = wanted.seconds_ahead ?? 0
+    if (wanted.path) open(wanted)
+  }
   const name = new URL(request.url, 'http://127.0.0.1').searchParams.get('path')
   response.writeHead(200, { 'Content-Type': 'application/json' })
   response.end(JSON.stringify(issuers.get(name)?.requests ?? {}))
