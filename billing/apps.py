@@ -34,4 +34,15 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         # They register tasks, subscribers, topics, system checks, metrics, consistency checks and a list of work.
-        from billing import book_checks, checks, consistency, desk_ways, jobs, metrics, receipts, topics, work  # noqa: F401
+        from billing import (  # noqa: F401
+            book_checks,
+            checks,
+            consistency,
+            desk_ways,
+            erasure,  # noqa: F401  (what it takes away)
+            jobs,
+            metrics,
+            receipts,
+            topics,
+            work,
+        )

@@ -337,6 +337,22 @@ MESSAGE_FILES = env.str("MESSAGE_FILES", str(local.LOCAL / "messages"))
 MESSAGE_REPORT_SECRETS = env.list("MESSAGE_REPORT_SECRETS", default=[] if PRODUCTION else ["report_local"])
 DPO_EMAIL = env.str("DPO_EMAIL", "dpo@harbour-clinics.example")  # the Data Protection Officer, PDPA s 11
 
+# -- Backups and retention (docs/retention.md, docs/ops.md) ---------------------------------------
+
+# The list of deletions is kept there too. The copy is for another place than the first.
+BACKUP_DIR = env.str("BACKUP_DIR", "" if PRODUCTION else str(local.LOCAL / "backups"))
+BACKUP_COPY_DIR = env.str("BACKUP_COPY_DIR", "")
+# Only `backup` and `restore` need it: processes that serve pages do without.
+BACKUP_KEY = env.str("BACKUP_KEY", "" if PRODUCTION else "development-only-backup-key-of-32-characters")
+BACKUP_DATABASE_URL = env.str(
+    "BACKUP_DATABASE_URL", ""
+)  # of a role that reads all rows, where the own one does not
+# Of a breach (compliance.md §1.1, §2.3): the Minister's are to be prescribed.
+BREACH_ASSESS_DAYS = env.int("BREACH_ASSESS_DAYS", 30)
+BREACH_COMMISSION_DAYS = env.int("BREACH_COMMISSION_DAYS", 3)
+BREACH_MINISTER_FIRST_HOURS = env.int("BREACH_MINISTER_FIRST_HOURS", 2)
+BREACH_MINISTER_FULL_HOURS = env.int("BREACH_MINISTER_FULL_HOURS", 72)
+
 # -- Security ------------------------------------------------------------------------------------
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # bytes; a larger body is answered 413

@@ -7,23 +7,13 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from clinic_booking.errors import NotAllowed
-from clinic_booking.models import AuditEvent, User
+from clinic_booking.models import AuditEvent
 from patients.models import Patient
 from patients.retention import holds
 from patients.retention.models import LegalHold
 from tests import factories
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def officer():
-    return factories.UserFactory(office=User.Office.PRIVACY_OFFICER)
-
-
-@pytest.fixture
-def second():
-    return factories.UserFactory(office=User.Office.SYSTEM_ADMIN)
 
 
 def is_refused(sql, *values):
