@@ -10,5 +10,5 @@ class PatientsConfig(AppConfig):
 
     def ready(self) -> None:
         from patients import jobs, topics  # noqa: F401  (register what they hold)
-        from patients.singpass import checks  # noqa: F401
         from patients.retention import erase  # noqa: F401  (what it takes away)
+        from patients.singpass import checks  # noqa: F401

@@ -10,12 +10,13 @@ from django.db.models.functions import TruncYear
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from clinic_booking.models import User
+from clinic_booking.models import AuditChange, User
 from clinic_booking.retention import registry
 from clinic_booking.retention.kernel import delete, erase_logins, forget_names, midnight
 from clinic_booking.retention.models import DataClass
 from clinic_booking.retention.registry import Cleaner, Pk, Rows, register
-from patients.models import Consent, Patient
+from patients import vault
+from patients.models import Consent, LinkingCode, Patient, SingpassIdentity
 from patients.retention import affected, holds
 
 ANONYMOUS = "(anonymised)"
@@ -30,13 +31,25 @@ def anonymise(ids: Sequence[Pk]) -> Counter[str]:
     if not mine:
         return Counter()
     users = list(Patient.objects.filter(pk__in=mine, user__isnull=False).values_list("user_id", flat=True))
-    done = Counter({"patients.Patient": _forget_who(mine)})
+    numbers = sum(vault.forget(patient_id=pk) for pk in mine)
+    done = Counter({"patients.Patient": _forget_who(mine), "patients.Identifier": numbers})
     for erase in registry.ERASERS:
         done += erase(mine)
+    for unlinked in (SingpassIdentity, LinkingCode):
+        done += Counter(unlinked.objects.filter(user__in=users).delete()[1])
     only_patients = User.objects.filter(pk__in=users, is_staff=False, is_superuser=False, office="")
-    done += erase_logins(list(only_patients.exclude(_works_here()).values_list("pk", flat=True)))
+    erased = list(only_patients.exclude(_works_here()).values_list("pk", flat=True))
+    done += erase_logins(erased)
     forget_names(Patient, mine)
+    _forget_what_it_was(mine, erased)  # last: all of the above has just been written down
     return done
+
+
+def _forget_what_it_was(patients: list[int], users: list[int]) -> None:
+    """That it changed stays; from what to what goes, with the salt of the hash."""
+    table, logins = User._meta.db_table, [str(pk) for pk in users]
+    about = Q(patient_id__in=patients) | Q(table=table, row_id__in=logins)
+    AuditChange.objects.filter(about, kept__isnull=False).update(kept=None, salt=None)
 
 
 def _works_here() -> Q:
