@@ -42,6 +42,7 @@ class BillingConfig(AppConfig):
             erasure,  # noqa: F401  (what it takes away)
             jobs,
             metrics,
+            privacy_parts,
             receipts,
             topics,
             work,

@@ -15,9 +15,9 @@ from billing.refusals import refusal_sentence
 from clinic_booking.models import User
 from clinic_booking.sealed import sealed
 from clinic_booking.templatetags.page import phone
-from patients import contacts
-from patients.models import Consent, Patient
-from patients.privacy import NOTICE_VERSION
+from patients import consents, contacts
+from patients.forms import AGREES
+from patients.models import Patient
 from scheduling import booking
 from scheduling.errors import HoldExpired
 from scheduling.models import Booking, Hold
@@ -61,10 +61,8 @@ def record_details(*, hold: Hold, details: Details, user: User | None, guest_id:
             patient = (
                 contacts.of_login(user=user, details=details.contacts) if user else _guest(guest_id, details)
             )
-        given = {"patient": patient, "purpose": Consent.Purpose.CARE_AND_BOOKING, "is_given": True}
-        latest = Consent.objects.filter(patient=patient, purpose=given["purpose"]).order_by("pk").last()
-        if not (latest and latest.is_given and latest.notice_version == NOTICE_VERSION):
-            Consent.objects.create(notice_version=NOTICE_VERSION, actor=user, **given)
+        how = consents.Asked("web", "checkout", str(AGREES))
+        consents.agree(patient=patient, by=user, how=how, clinic_id=hold.clinic_id)
         running = Hold.objects.filter(Q(pk=hold.pk) | Q(lead=hold.pk), ended_at=None)
         for pk in running.values_list("pk", flat=True):
             running.filter(pk=pk).update(note=sealed(Hold, "note", row=pk, text=details.note))

@@ -57,6 +57,7 @@ _scope("webhook", WRITES, "stripe_webhook")
 _scope("report", WRITES, "message_report")
 _scope("feed", READS, "feed", "booking_ics")
 _scope("secret", READS | WRITES, "pay_link", "stop_messages", "booking", "answer", "new_time", "screen")
+_scope("complaint", WRITES, "privacy_complaint")
 # Prefixes: login pages of allauth and our own doors, however many they are.
 PREFIXES = {
     "account_": "login",

@@ -395,6 +395,7 @@ RATE_LIMITS: dict[str, tuple[int, ...]] = {
     "report": (3000, 60),
     "webhook": (3000, 60),
     "unmask": (60, 300),
+    "complaint": (10, 3600),
 }
 rates = env.list("RATE_LIMITS", default=[])
 if rates == ["off"]:

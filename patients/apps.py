@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class PatientsConfig(AppConfig):
@@ -11,4 +12,7 @@ class PatientsConfig(AppConfig):
     def ready(self) -> None:
         from patients import jobs, topics  # noqa: F401  (register what they hold)
         from patients.retention import erase  # noqa: F401  (what it takes away)
+        from patients.rights import notices, own_parts  # noqa: F401
         from patients.singpass import checks  # noqa: F401
+
+        post_migrate.connect(notices.publish_shipped, sender=self)

@@ -1,12 +1,14 @@
 """Contact details. What the staff puts right is an event that names the fields, never what is in them."""
 
+import datetime as dt
 from collections.abc import Mapping
 
 from django.db import transaction
 
+from clinic_booking import audit
 from clinic_booking.events import publish
 from clinic_booking.models import User
-from patients.models import Patient
+from patients.models import DetailsConfirmed, Patient
 
 
 def change_contact(*, patient_id: int, by: User, clinic_id: int, **details: object) -> list[str]:
@@ -22,6 +24,41 @@ def change_contact(*, patient_id: int, by: User, clinic_id: int, **details: obje
             data = {"patient": patient_id, "fields": changed, "by": by.pk}
             publish("patient.changed", f"patient:{patient_id}", data, clinic_id=clinic_id)
     return changed
+
+
+def change_own(*, patient: Patient, by: User, **details: str) -> list[str]:
+    """What a patient puts right alone. An e-mail address was confirmed by a code. Returns what changed."""
+    with transaction.atomic(durable=True):
+        changed = [name for name, value in details.items() if getattr(patient, name) != value]
+        for name in changed:
+            setattr(patient, name, details[name])
+        if changed:
+            patient.save(update_fields=changed)
+            data = {"patient": patient.pk, "fields": changed, "by": by.pk}
+            publish("patient.changed", f"patient:{patient.pk}", data)
+            action = audit.Action.CHANGE
+            audit.record(action, f"patient:{patient.pk}", by=by, patient_id=patient.pk, fields=changed)
+    return changed
+
+
+def confirm(*, patient: Patient, by: User, clinic_id: int, day: dt.date) -> bool:
+    """Somebody asked the patient whether all details still hold. Whether it was the first time on this day there."""
+    with transaction.atomic(durable=True):
+        _row, is_new = DetailsConfirmed.objects.get_or_create(
+            patient=patient, clinic_id=clinic_id, confirmed_on=day, defaults={"by": by}
+        )
+        if is_new:
+            data = {"patient": patient.pk, "by": by.pk}
+            publish("patient.details_confirmed", f"patient:{patient.pk}", data, clinic_id=clinic_id)
+            audit.record(
+                audit.Action.CHANGE,
+                f"patient:{patient.pk}",
+                by=by,
+                patient_id=patient.pk,
+                clinic_id=clinic_id,
+                fields=["details_confirmed"],
+            )
+    return is_new
 
 
 def tell_apart(*, patient_ids: tuple[int, int], by: User, clinic_id: int) -> None:

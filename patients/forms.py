@@ -11,6 +11,9 @@ from clinic_booking.messages.channels import is_on
 from clinic_booking.messages.kinds import Channel
 from patients.phones import e164
 
+AGREES = _("I agree that the clinic uses these details for my booking and care.")
+PATIENT_AGREES = _("The patient agrees that the clinic uses these details for booking and care.")
+
 
 class ContactForm(forms.Form):
     name = forms.CharField(
@@ -37,7 +40,7 @@ class ContactForm(forms.Form):
         error_messages={"required": _("Please enter a phone number.")},
     )
     consent = forms.BooleanField(
-        label=_("I agree that the clinic uses these details for my booking and care."),
+        label=AGREES,
         error_messages={"required": _("Please agree, so that the clinic may use your details.")},
     )
 

@@ -214,14 +214,38 @@ class Consent(models.Model):
         MARKETING_EMAIL = "marketing_email", _("Offers by e-mail")
         MARKETING_SMS = "marketing_sms", _("Offers by SMS")
         MARKETING_WHATSAPP = "marketing_whatsapp", _("Offers by WhatsApp")
+        RESEARCH = "research", _("Research")
+        SHARE_WITH_REFERRER = "share_with_referrer", _("Reports to whoever referred me")
 
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="consents", verbose_name=_("patient"))
     purpose = models.CharField(_("purpose"), max_length=30, choices=Purpose)
     notice_version = models.CharField(_("notice version"), max_length=20)
+    text_hash = models.CharField(
+        _("hash of the notice"), max_length=64, blank=True, default="", db_default=""
+    )
+    language = models.CharField(
+        _("language of the notice"), max_length=7, blank=True, default="", db_default=""
+    )
     is_given = models.BooleanField(_("given"))
     channel = models.CharField(_("channel"), max_length=20, default="web")
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, verbose_name=_("recorded by")
+    )
+    on_behalf_of = models.ForeignKey(
+        Patient,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("on behalf of"),
+        db_index=False,
+        help_text=_("Who was spoken for, where it was not the patient who spoke."),
+    )
+    evidence = models.JSONField(
+        _("evidence"),
+        default=dict,
+        blank=True,
+        help_text=_("The words that were agreed to, the form, the request."),
     )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
 
@@ -275,4 +299,10 @@ class LinkingCode(models.Model):
         return f"linking code {self.pk}"
 
 
+# Their app is this one; here they are found by whoever asks for `patients.models`.
 from patients.retention import models as retention_models  # noqa: E402, F401
+from patients.rights.models import DataCopy as DataCopy  # noqa: E402
+from patients.rights.models import DetailsConfirmed as DetailsConfirmed  # noqa: E402
+from patients.rights.models import PrivacyNotice as PrivacyNotice  # noqa: E402
+from patients.rights.models import PrivacyRequest as PrivacyRequest  # noqa: E402
+from patients.rights.models import PrivacyStep as PrivacyStep  # noqa: E402

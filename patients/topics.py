@@ -14,3 +14,9 @@ declare(
 declare("consent.changed", "patient", {"patient": int, "purposes": list[str], "by": int | None})
 declare("patient.login_linked", "patient", {"patient": int, "by": int})
 declare("patient.login_unlinked", "patient", {"patient": int, "by": int})
+declare(
+    "privacy_request.step",
+    "privacy_request",
+    {"request": int, "act": str, "patient": int | None, "by": int | None},
+)
+declare("patient.details_confirmed", "patient", {"patient": int, "by": int})

@@ -53,4 +53,4 @@ class SchedulingConfig(AppConfig):
     }
 
     def ready(self) -> None:
-        from scheduling import erasure, finders, jobs, metrics, topics  # noqa: F401  (register what they hold)
+        from scheduling import erasure, finders, jobs, metrics, privacy_parts, topics  # noqa: F401  (register what they hold)

@@ -7,9 +7,10 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.models import User
-from patients.models import Consent, Patient
+from patients import consents
+from patients.forms import PATIENT_AGREES
+from patients.models import Patient
 from patients.phones import e164
-from patients.privacy import NOTICE_VERSION
 from patients.search import duplicates
 from scheduling.forms import MAX_ID
 from scheduling.models import Service
@@ -43,9 +44,7 @@ class PatientForm(forms.Form):
         help_text=_("The last three digits and the letter, such as 567A. Only to find the patient again."),
         error_messages={"invalid": _("Three digits and a letter, such as 567A.")},
     )
-    consent = forms.BooleanField(
-        label=_("The patient agrees that the clinic uses these details for booking and care."), required=False
-    )
+    consent = forms.BooleanField(label=PATIENT_AGREES, required=False)
     is_other = forms.BooleanField(label=_("It is another person"), required=False)
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -101,14 +100,7 @@ class PatientForm(forms.Form):
             return self.known
         details = ("name", "phone", "email", "birth_date", "masked_id")
         patient = Patient.objects.create(**{name: self.cleaned_data[name] for name in details})
-        Consent.objects.create(
-            patient=patient,
-            purpose=Consent.Purpose.CARE_AND_BOOKING,
-            is_given=True,
-            notice_version=NOTICE_VERSION,
-            channel="desk",
-            actor=by,
-        )
+        consents.agree(patient=patient, by=by, how=consents.Asked("desk", "register", str(PATIENT_AGREES)))
         return patient
 
 

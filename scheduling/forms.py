@@ -8,9 +8,10 @@ from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.errors import NamedError
 from clinic_booking.models import User
-from patients.models import Consent, Patient
+from patients import consents
+from patients.forms import PATIENT_AGREES
+from patients.models import Patient
 from patients.phones import e164
-from patients.privacy import NOTICE_VERSION
 from scheduling.models import Clinic, Service
 
 MAX_ID = 2**63 - 1
@@ -141,7 +142,7 @@ class VisitorForm(forms.Form):
     )
     email = forms.EmailField(label=_("E-mail"), max_length=254, required=False)
     consent = forms.BooleanField(
-        label=_("The patient agrees that the clinic uses these details for booking and care."),
+        label=PATIENT_AGREES,
         error_messages={"required": _("The patient must agree first.")},
     )
     note = forms.CharField(
@@ -166,12 +167,5 @@ class VisitorForm(forms.Form):
     def new_patient(self, *, by: User) -> Patient:
         contacts = {name: self.cleaned_data[name] for name in ("name", "phone", "email")}
         patient = Patient.objects.create(**contacts)
-        Consent.objects.create(
-            patient=patient,
-            purpose=Consent.Purpose.CARE_AND_BOOKING,
-            is_given=True,
-            notice_version=NOTICE_VERSION,
-            channel="desk",
-            actor=by,
-        )
+        consents.agree(patient=patient, by=by, how=consents.Asked("desk", "register", str(PATIENT_AGREES)))
         return patient

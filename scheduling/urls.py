@@ -1,7 +1,6 @@
 from django.urls import include, path
 from django.views.generic import TemplateView
 
-from patients.privacy import NOTICE_VERSION
 from scheduling import (
     answers,
     courses,
@@ -17,9 +16,6 @@ from scheduling import (
     wizard,
 )
 
-privacy = TemplateView.as_view(
-    template_name="patients/privacy.html", extra_context={"notice_version": NOTICE_VERSION}
-)
 about = TemplateView.as_view(template_name="scheduling/help.html", extra_context={"nav": "help"})
 
 urlpatterns = [
@@ -48,7 +44,6 @@ urlpatterns = [
     path("feeds/<str:secret>.ics", feeds.feed, name="feed"),
     path("screen/<slug:clinic>/", screen.screen, name="screen"),
     path("me/courses/<int:request_id>/planning/", courses.planning, name="course_planning"),
-    path("privacy/", privacy, name="privacy"),
     path("help/", about, name="help"),
     path("", include("scheduling.desk_moves_urls")),
     path("", include("scheduling.desk_book_urls")),

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from clinic_booking.errors import NotAllowed
 from clinic_booking.models import User
 from clinic_booking.roles import Can, may
+from patients import consents
 from patients.access import own
 from patients.models import Patient
 from scheduling import booking, changes, courses, ics, links, stops, terms
@@ -227,12 +228,14 @@ def me(request: HttpRequest) -> HttpResponse:
         "clinic", "practitioner", "station", "service", "session__request__service"
     )
     now = timezone.now()
+    patient = Patient.objects.filter(user=user).first()
     context = {
         "nav": "me",
+        "must_agree": patient is not None and not consents.is_current(patient.pk),
         "courses": courses.courses(courses.own_requests(user)),
         "upcoming": mine.live().filter(ends_at__gte=now).order_by("starts_at"),
         "waiting": waiting_of(user_of(request)),
-        "has_messages": Patient.objects.filter(user=user).exists(),
+        "has_messages": patient is not None,
         "past": mine.exclude(pk__in=mine.live().filter(ends_at__gte=now)).order_by("-starts_at")[:PAST_SHOWN],
     }
     return render(request, "scheduling/me.html", context)

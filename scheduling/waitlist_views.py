@@ -15,10 +15,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import phone
-from patients import contacts
-from patients.forms import ContactForm
-from patients.models import Consent, Patient
-from patients.privacy import NOTICE_VERSION
+from patients import consents, contacts
+from patients.forms import AGREES, ContactForm
+from patients.models import Patient
 from scheduling import booking, holds, links, waitlist, waitlist_offers
 from scheduling.demand import Unmeetable
 from scheduling.errors import AlreadyWaiting, BookingError, OfferOver, PatientBusy, TooManyWaiting
@@ -88,9 +87,7 @@ def is_known(patient: Patient | None) -> bool:
     """Their details are on file, and so is their consent: nothing is to be asked."""
     if patient is None or not (patient.name and patient.email and patient.phone):
         return False
-    given = Consent.objects.filter(patient=patient, purpose=Consent.Purpose.CARE_AND_BOOKING)
-    latest = given.order_by("pk").last()
-    return bool(latest and latest.is_given and latest.notice_version == NOTICE_VERSION)
+    return consents.is_current(patient.pk)
 
 
 def _patient(request: Request, contact: ContactForm | None) -> Patient:
@@ -115,13 +112,8 @@ def record_contact(*, user: User | None, guest: Patient | None, details: dict[st
         else:
             patient = Patient.objects.create(**details)
         if not is_known(patient):
-            Consent.objects.create(
-                patient=patient,
-                purpose=Consent.Purpose.CARE_AND_BOOKING,
-                notice_version=NOTICE_VERSION,
-                is_given=True,
-                actor=user,
-            )
+            how = consents.Asked("web", "waitlist", str(AGREES))
+            consents.agree(patient=patient, by=user, how=how)
         return patient
 
 

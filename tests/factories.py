@@ -58,7 +58,7 @@ class ConsentFactory(DjangoModelFactory):
 
     patient = factory.SubFactory(PatientFactory)
     purpose = Consent.Purpose.CARE_AND_BOOKING
-    notice_version = "2026-01"
+    notice_version = "2026-11"
     is_given = True
 
 

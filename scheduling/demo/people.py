@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 
 from patients.models import Consent, Patient
-from patients.privacy import NOTICE_VERSION
+from patients.rights import notices
 
 PATIENTS = 300
 NAMESPACE = uuid.UUID("5e3d0000-0000-4000-8000-000000000000")
@@ -79,11 +79,14 @@ def make_patients() -> list[Patient]:
     found = {patient.uuid: patient for patient in Patient.objects.filter(uuid__in=[p.uuid for p in wanted])}
     patients = [found[patient.uuid] for patient in wanted]
     agreed = set(Consent.objects.filter(patient__in=patients).values_list("patient_id", flat=True))
+    notice = notices.current()
     Consent.objects.bulk_create(
         Consent(
             patient=patient,
             purpose=Consent.Purpose.CARE_AND_BOOKING,
-            notice_version=NOTICE_VERSION,
+            notice_version=notice.version,
+            text_hash=notice.text_hash,
+            language=notice.language,
             is_given=True,
         )
         for patient in patients

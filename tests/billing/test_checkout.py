@@ -7,7 +7,8 @@ from django.test import Client
 
 from billing.checkout import stripe_hosts
 from clinic_booking.pan import holds_card_number
-from patients.models import Consent, Patient
+from patients.models import Consent, Patient, PrivacyNotice
+from patients.rights import notices
 from scheduling.models import Booking, Clinic
 from tests import clock, factories, race
 from tests.billing.steps import pay, post, take
@@ -245,11 +246,11 @@ def test_second_visit_at_the_same_time(client, pay_at_clinic, slots, service, ho
     assert "already have a visit" in response.content.decode()
 
 
-def test_new_notice_is_agreed_to_again(client, pay_at_clinic, slots, service, monkeypatch):
+def test_new_notice_is_agreed_to_again(client, pay_at_clinic, slots, service):
     post(client, take(client, slots[0], service))
-    monkeypatch.setattr("billing.checkout.NOTICE_VERSION", "2027-01")
+    notices.seal(PrivacyNotice(version="2027-01", short="New", text="# New")).save()
     post(client, take(client, slots[1], service))
-    assert [c.notice_version for c in Consent.objects.order_by("pk")] == ["2026-01", "2027-01"]
+    assert [c.notice_version for c in Consent.objects.order_by("pk")] == [notices.SHIPPED, "2027-01"]
 
 
 def test_patient_who_holds_another_time_elsewhere(client, pay_at_clinic, slots, service, patient):

@@ -6,7 +6,7 @@ import pytest
 from django.db import transaction
 from playwright.sync_api import expect
 
-from patients.privacy import NOTICE_VERSION
+from patients.rights.notices import SHIPPED
 from scheduling import booking, waitlist_offers
 from scheduling.models import Slot, WaitlistEntry, WaitlistOffer
 from tests import factories
@@ -163,4 +163,4 @@ def test_waiting_then_paying_at_the_clinic_without_consent(open_browser, slots, 
     page.get_by_label("I agree").check()
     confirm(page)
     assert booked(page).patient == guest
-    assert guest.consents.get().notice_version == NOTICE_VERSION
+    assert guest.consents.get().notice_version == SHIPPED

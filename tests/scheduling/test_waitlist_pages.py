@@ -7,7 +7,7 @@ from django.core import signing
 from django.urls import reverse
 
 from patients.models import Consent, Patient
-from patients.privacy import NOTICE_VERSION
+from patients.rights.notices import SHIPPED
 from scheduling import waitlist_offers
 from scheduling.models import Booking, BookingRequest, Clinic, Hold, Slot, WaitlistEntry
 from scheduling.queue import Freed
@@ -29,7 +29,7 @@ def plan(clinic, practitioner, station, service):
 
 @pytest.fixture
 def known(patient):
-    factories.ConsentFactory(patient=patient, notice_version=NOTICE_VERSION)
+    factories.ConsentFactory(patient=patient, notice_version=SHIPPED)
     return patient
 
 
