@@ -16,7 +16,7 @@ COPY --from=python /venv /venv
 COPY --from=node /app/node_modules node_modules
 COPY . .
 # None of these values is used or kept: production settings do not load without them.
-RUN SECRET_KEY=- SECOND_FACTOR_KEYS=- STRIPE_SECRET_KEY=- STRIPE_PUBLISHABLE_KEY=- STRIPE_WEBHOOK_SECRET=- \
+RUN SECRET_KEY=- SECOND_FACTOR_KEYS=- AUDIT_KEYS=- STRIPE_SECRET_KEY=- STRIPE_PUBLISHABLE_KEY=- STRIPE_WEBHOOK_SECRET=- \
     FIELD_KEYS="build:$(head -c 32 /dev/urandom | base64)" BLIND_INDEX_KEYS="build:$(head -c 32 /dev/urandom | base64)" \
     DATABASE_URL=postgres://- REDIS_URL=redis://- python manage.py collectstatic --no-input \
     && python -m compileall -q .

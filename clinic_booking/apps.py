@@ -38,6 +38,7 @@ class ClinicBookingConfig(AppConfig):
         from clinic_booking import acting, checks, jobs  # noqa: F401  (they register checks and tasks)
         from clinic_booking.accounts import sessions  # noqa: F401  (it stamps each login)
         from clinic_booking.audit import changes
+        from clinic_booking.audit import jobs as audit_jobs  # noqa: F401
         from clinic_booking.retention import kernel  # noqa: F401  (what it takes away)
         from clinic_booking.retention.schedule import seed_after_migrate
 

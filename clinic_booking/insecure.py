@@ -45,6 +45,7 @@ def _secrets(values: Mapping[str, Any]) -> Iterator[str]:
     secrets["STRIPE_WEBHOOK_SECRET"] = values["STRIPE_WEBHOOK_SECRETS"]
     secrets["MESSAGE_REPORT_SECRETS"] = values["MESSAGE_REPORT_SECRETS"]
     secrets["SECOND_FACTOR_KEYS"] = values.get("SECOND_FACTOR_KEYS", [])
+    secrets["AUDIT_KEYS"] = values.get("AUDIT_KEYS", [])
     for name, given in secrets.items():
         if any(secret.startswith(KNOWN) for secret in given):
             yield f"{name} is the one for development, which everybody can read. Set one of your own."

@@ -161,6 +161,44 @@ class AuditChange(models.Model):
         return f"{self.operation} {self.table}:{self.row_id}"
 
 
+class AuditSeal(models.Model):
+    """A link of the chain over both trails (`audit/seals.py`): what it sealed, and the seal before it."""
+
+    class Kind(models.TextChoices):
+        EVENTS = "events", _("Looks and acts")
+        CHANGES = "changes", _("Changes")
+        CLOSING = "closing", _("End of a day")
+        DROPPED = "dropped", _("Taken away by the rule of retention")
+
+    number = models.BigIntegerField(_("number"), primary_key=True)
+    sealed_at = models.DateTimeField(_("time"), db_default=ClockTimestamp())
+    day = models.DateField(_("day"))
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
+    base_id = models.BigIntegerField(_("rows after"), default=0)
+    until_xact = models.BigIntegerField(_("until transaction"), default=0)
+    until_id = models.BigIntegerField(_("until row"), default=0)
+    count = models.PositiveIntegerField(_("rows"), default=0)
+    rows = models.BinaryField(_("hashes of the rows"), default=b"")
+    payload = models.CharField(_("payload"), max_length=200, blank=True)
+    previous = models.BinaryField(_("hash of the seal before"))
+    key_id = models.CharField(_("key"), max_length=12)
+    mac = models.BinaryField(_("hash"))
+
+    class Meta:
+        verbose_name = _("seal")
+        verbose_name_plural = _("seals")
+        ordering = ["number"]
+        indexes = [models.Index(fields=["kind", "-number"], name="seal_kind")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["day"], condition=models.Q(kind="closing"), name="seal_closes_a_day_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.kind} {self.day}"
+
+
 class Event(models.Model):
     """Something that happened. Append-only (a trigger refuses changes); written by `events.publish` alone."""
 

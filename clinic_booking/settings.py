@@ -177,6 +177,11 @@ AUTH_PASSWORD_VALIDATORS = [
     }.items()
 ]
 
+# -- Audit (docs/audit.md) ----------------------------------------------------------------------
+
+# The first seals the trail; older ones, after commas, still prove what they sealed.
+AUDIT_KEYS = required_in_production("AUDIT_KEYS", "development-only-audit-key").split(",")
+
 # -- Doors: second factors, sessions (docs/accounts.md) -------------------------------------------
 
 SECOND_FACTOR_KEYS = required_in_production("SECOND_FACTOR_KEYS", "development-only-second-factor").split(",")

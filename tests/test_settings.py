@@ -30,6 +30,7 @@ PRODUCTION = {
     "STRIPE_PUBLISHABLE_KEY": "pk_live_x",
     "STRIPE_WEBHOOK_SECRET": "whsec_old,whsec_new",
     "METRICS_TOKEN": "t",
+    "AUDIT_KEYS": "d41d8cd98f00b204e9800998ecf8427e",
     "FIELD_KEYS": f"k2:{key()},k1:{key()}",
     "BLIND_INDEX_KEYS": f"b1:{key()}",
 }
@@ -61,6 +62,7 @@ def test_deploy_check_is_clean():
     [
         "SECRET_KEY",
         "SECOND_FACTOR_KEYS",
+        "AUDIT_KEYS",
         "STRIPE_SECRET_KEY",
         "STRIPE_PUBLISHABLE_KEY",
         "STRIPE_WEBHOOK_SECRET",
@@ -105,6 +107,7 @@ INSECURE = {
     "STRIPE_PUBLISHABLE_KEY": ("pk_test_local", "STRIPE_PUBLISHABLE_KEY is the one for development"),
     "STRIPE_WEBHOOK_SECRET": ("whsec_new,whsec_local", "STRIPE_WEBHOOK_SECRET is the one for development"),
     "MESSAGE_REPORT_SECRETS": ("report_local", "MESSAGE_REPORT_SECRETS is the one for development"),
+    "AUDIT_KEYS": ("a,development-only-audit-key", "AUDIT_KEYS is the one for development"),
     "SITE_URL": (f"http://{NAME}", "SITE_URL is not https"),
     "ALLOWED_HOSTS": ("*", "ALLOWED_HOSTS has a pattern"),
     "CSRF_TRUSTED_ORIGINS": (f"http://{NAME}", "CSRF_TRUSTED_ORIGINS has one that is not https"),
