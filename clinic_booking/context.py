@@ -4,6 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django_htmx.middleware import HtmxDetails
 
+from clinic_booking.accounts import sessions
 from clinic_booking.roles import roles_of
 
 
@@ -20,7 +21,11 @@ def site(request: HttpRequest) -> dict[str, Any]:
         user = request.user
         return user.is_authenticated and (bool(user.office) or bool(roles_of(user)))
 
+    def session_left() -> int:
+        return sessions.seconds_left(request.session[sessions.DOOR])
+
     return {
+        "session_left": session_left,
         "brand": "Harbour Clinics",
         "dpo_email": settings.DPO_EMAIL,
         "demo_code": settings.DEMO_SECOND_FACTOR_CODE,

@@ -1,8 +1,8 @@
 from django.contrib import admin
-from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
 from clinic_booking import health, metrics
+from clinic_booking.accounts import login_views
 from clinic_booking.messages import reports
 
 handler400 = "clinic_booking.errors.bad_request"
@@ -15,9 +15,8 @@ urlpatterns = [
     path("readyz", health.ready, name="readyz"),
     path("metrics", metrics.view, name="metrics"),
     path("messages/reports/<slug:channel>/", reports.report, name="message_report"),
+    path("admin/login/", login_views.admin_login),  # before the admin's own, which asks for less
     path("admin/", admin.site.urls),
-    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
-    path("logout/", LogoutView.as_view(), name="logout"),
     path("", include("clinic_booking.accounts.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("", include("patients.urls")),

@@ -9,9 +9,11 @@ from typing import Any
 from channels.auth import AuthMiddlewareStack
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.contrib.auth import HASH_SESSION_KEY
 from django.db import OperationalError
 from django.urls import path, re_path
 
+from clinic_booking.accounts import sessions
 from clinic_booking.models import User
 from clinic_booking.roles import Can, may
 from scheduling import live
@@ -75,6 +77,8 @@ class ClinicDay(Availability):
 
     def may_listen(self, clinic: Clinic) -> bool:
         user: User = self.scope["user"]
+        if user.is_authenticated and sessions.is_over(self.scope["session"]):
+            return False
         return may(user, Can.SEE_DESK, clinic)
 
     async def connect(self) -> None:
@@ -93,7 +97,14 @@ class ClinicDay(Availability):
         session = self.scope["session"]
         try:
             user = User.objects.filter(pk=self.scope["user"].pk, is_active=True).first()
-            if user is None or not session.exists(session.session_key):
+            kept = session.__class__(
+                session.session_key
+            )  # as it is by now: idle, ended, or logged out everywhere
+            if (
+                user is None
+                or sessions.is_over(kept)
+                or not _is_of_generation(kept, user)
+            ):
                 return False
             self.scope["user"] = user
             return self.find_channel(**self.scope["url_route"]["kwargs"]) != FORBIDDEN
@@ -106,6 +117,12 @@ class ClinicDay(Availability):
         finally:
             if self.watcher:
                 self.watcher.cancel()
+
+
+def _is_of_generation(session: Any, user: User) -> bool:
+    """Not logged out everywhere since, nor with another password."""
+    good = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    return session.get(HASH_SESSION_KEY) in good
 
 
 class Nowhere(AsyncWebsocketConsumer):

@@ -17,6 +17,7 @@ from clinic_booking.accounts.staff import is_staff
 from clinic_booking.models import User
 
 WAITING = "entering"
+SWITCHING = "switching"  # somebody's second factor without a password: it opens the user switch alone
 WAIT_SECONDS = 600
 
 
@@ -49,8 +50,16 @@ def wait_for_second(request: HttpRequest, user: User, *, back: str) -> None:
 
 
 def waiting(request: HttpRequest) -> User | None:
-    """Whose second factor is awaited in this session."""
-    waits = request.session.get(WAITING)
+    """Whose second factor is awaited in this session: name and password were right."""
+    return _awaited(request, WAITING)
+
+
+def switching(request: HttpRequest) -> User | None:
+    return _awaited(request, SWITCHING)
+
+
+def _awaited(request: HttpRequest, key: str) -> User | None:
+    waits = request.session.get(key)
     if not waits or time.time() - waits["at"] > WAIT_SECONDS:
         return None
     return User.objects.filter(pk=waits["user"], is_active=True).first()
@@ -59,6 +68,7 @@ def waiting(request: HttpRequest) -> User | None:
 def enter(request: HttpRequest, user: User, *methods: str) -> str:
     """Log in by the methods that were shown. Where to go on: the page that was asked for at the beginning."""
     back: str = request.session.pop(WAITING, {}).get("next", "")
+    request.session.pop(SWITCHING, None)
     request.door_methods = methods  # type: ignore[attr-defined]
     with transaction.atomic():
         auth.login(request, user, backend=PASSWORD_BACKEND)

@@ -12,8 +12,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from clinic_booking.accounts.address import network
 from clinic_booking.accounts.models import DoorLock
+from clinic_booking.addresses import household
 from clinic_booking.errors import NamedError
 from clinic_booking.models import User
 
@@ -90,7 +90,7 @@ def take(limit: Limit, who: str, *, user: User | None = None) -> bool:
 
 
 def take_place(limit: Limit, request: HttpRequest) -> None:
-    take(limit, network(request))
+    take(limit, household(request))
 
 
 def succeeded(limit: Limit, who: str) -> None:
@@ -102,7 +102,7 @@ def give_back(limit: Limit, request: HttpRequest) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE clinic_booking_doorlock SET tries = GREATEST(tries - 2, 0), locked_until = NULL WHERE key = %s",
-            [key_of(limit, network(request))],
+            [key_of(limit, household(request))],
         )
 
 

@@ -1,6 +1,5 @@
 """What a device is asked, for passkey.js. The challenge stays in the session."""
 
-from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
@@ -16,15 +15,7 @@ def options(request: Request) -> HttpResponse:
     """For the person logged in, for whom a second factor is awaited, or for anybody who has a passkey here."""
     if isinstance(request.user, User):
         return JsonResponse(factors.begin_passkey(request.user))
-    waits = entry.waiting(request)
+    waits = entry.waiting(request) or entry.switching(request)
     if waits is None:
         lockout.take_place(lockout.SEND_PLACE, request)
     return JsonResponse(factors.begin_passkey(waits))
-
-
-@never_cache
-@login_required
-@require_POST
-def new_options(request: Request) -> HttpResponse:
-    assert isinstance(request.user, User)
-    return JsonResponse(factors.begin_new_passkey(request.user))

@@ -196,7 +196,7 @@ def test_log_in_between_keeps_the_time(checkout, patient):
     other.goto("/login/")
     other.get_by_label("Username").fill(patient.user.username)
     other.get_by_label("Password").fill(PASSWORD)
-    other.get_by_role("button", name="Log in").click()
+    other.get_by_role("button", name="Log in", exact=True).click()
     expect(other.get_by_role("button", name="Log out")).to_be_visible()
     checkout.reload()
     assert hold_of(checkout) == kept
