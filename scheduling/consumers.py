@@ -100,11 +100,7 @@ class ClinicDay(Availability):
             kept = session.__class__(
                 session.session_key
             )  # as it is by now: idle, ended, or logged out everywhere
-            if (
-                user is None
-                or sessions.is_over(kept)
-                or not _is_of_generation(kept, user)
-            ):
+            if user is None or sessions.is_over(kept) or not _is_of_generation(kept, user):
                 return False
             self.scope["user"] = user
             return self.find_channel(**self.scope["url_route"]["kwargs"]) != FORBIDDEN
