@@ -4,7 +4,7 @@ PORT ?= 8000
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench
+.PHONY: help install demo test lint bench security
 
 help:  ## what can be said to make
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -18,10 +18,14 @@ demo: install  ## the whole system with demo data, on http://127.0.0.1:8000 or P
 test: install  ## all tests, or some: make test ARGS="tests/scheduling -k hold"
 	@exec $(PY) -m tests.run $(ARGS)
 
-lint: install  ## ruff and mypy
+lint: install  ## ruff, mypy and known vulnerabilities of what we depend on
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	DATABASE_URL=postgres://lint REDIS_URL=redis://lint $(PY) -m mypy
+	$(PY) -m security.audit
 
 bench: install  ## the figures of docs/performance.md on this machine
 	@exec $(PY) -m bench $(ARGS)
+
+security: install  ## wapiti and sqlmap against a demo of their own, 15 minutes or ARGS="--minutes 4"
+	@exec $(PY) -m security $(ARGS)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import http.client
+import json
 import os
 import shutil
 import socket
@@ -23,6 +24,7 @@ from websockets.sync.client import connect
 from scheduling import live
 from tests.servers import serve
 
+OPENSSL, CURL = shutil.which("openssl"), shutil.which("curl")
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 NAME = "booking.clinic.example"
 TEMPLATE = Path("ops/nginx.conf.template")
@@ -39,9 +41,9 @@ http {{
 
 @pytest.fixture(autouse=True, scope="module")
 def _nginx_is_here():
-    if not NGINX:
+    if not (NGINX and OPENSSL and CURL):
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
-            "no nginx: apt-get install nginx-light"
+            "no nginx, openssl or curl: apt-get install nginx-light openssl curl"
         )
 
 
@@ -67,7 +69,7 @@ def write_certificate(home):
 
 
 class Edge:
-    def __init__(self, home, upstream):
+    def __init__(self, home, upstream, change=lambda text: text):
         self.home, self.plain, self.tls = home, free_port(), free_port()
         write_certificate(home)
         values = {
@@ -80,7 +82,7 @@ class Edge:
             "LIVE": upstream,
             "HSTS_SECONDS": "300",
         }
-        (home / "edge.conf").write_text(string.Template(TEMPLATE.read_text()).safe_substitute(values))
+        (home / "edge.conf").write_text(string.Template(change(TEMPLATE.read_text())).safe_substitute(values))
         user = "user root;" if os.geteuid() == 0 else ""
         (home / "nginx.conf").write_text(MAIN.format(home=home, user=user))
         self.context = ssl.create_default_context(cafile=home / "certificate.pem")
@@ -124,6 +126,20 @@ class Edge:
         ):
             return secure.version()
 
+    def openssl(self, *options):
+        """What `openssl s_client` says of a handshake, SECLEVEL 0: it is to try what it thinks too old."""
+        command = [
+            OPENSSL,
+            "s_client",
+            "-connect",
+            f"127.0.0.1:{self.tls}",
+            "-cipher",
+            "ALL:@SECLEVEL=0",
+            *options,
+        ]
+        done = subprocess.run(command, input="", capture_output=True, text=True, timeout=20)
+        return done.stdout + done.stderr
+
 
 class TlsConnection(http.client.HTTPSConnection):
     def __init__(self, edge):
@@ -160,6 +176,92 @@ def test_only_tls_1_3_is_spoken(bare_edge, server_name):
     assert bare_edge.handshake(server_name=server_name, version=ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
 
 
+NAMES = {
+    "ours": ["-servername", NAME],
+    "another": ["-servername", "another.example"],
+    "none": ["-noservername"],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_openssl_is_refused_what_is_older(bare_edge, name):
+    """compliance.md §5, line by line."""
+    for version in ("-tls1", "-tls1_1", "-tls1_2"):
+        said = bare_edge.openssl(version, *NAMES[name])
+        assert "alert number 70" in said, version
+        assert "New, (NONE)" in said
+    said = bare_edge.openssl("-tls1_3", *NAMES[name])
+    assert "New, TLSv1.3" in said
+    assert "Early data was not sent" in said
+
+
+def test_chain_and_name_are_verified(bare_edge):
+    trusted = [
+        "-CAfile",
+        str(bare_edge.home / "certificate.pem"),
+        "-verify_return_error",
+        "-servername",
+        NAME,
+    ]
+    assert "Verify return code: 0 (ok)" in bare_edge.openssl(*trusted, "-verify_hostname", NAME)
+    assert "hostname mismatch" in bare_edge.openssl(*trusted, "-verify_hostname", "another.example").lower()
+    assert "Verify return code: 0 (ok)" not in bare_edge.openssl("-verify_return_error", "-servername", NAME)
+
+
+def test_no_early_data_can_be_replayed(bare_edge):
+    """A ticket of an earlier session allows none, whatever the client would like."""
+    session = str(bare_edge.home / "session.pem")
+    bare_edge.openssl("-tls1_3", "-servername", NAME, "-sess_out", session)
+    (bare_edge.home / "early").write_text("POST /holds/ HTTP/1.1\r\n\r\n")
+    resumed = ["-sess_in", session] if Path(session).exists() else []
+    said = bare_edge.openssl(
+        "-tls1_3", "-servername", NAME, "-early_data", str(bare_edge.home / "early"), *resumed
+    )
+    assert "Early data was accepted" not in said
+    assert "Max Early Data: 0" in said or "Early data was not sent" in said or "rejected" in said
+
+
+def test_curl_of_tls_1_2_is_refused(bare_edge):
+    options = [
+        "--silent",
+        "--insecure",
+        "--output",
+        "/dev/null",
+        "--resolve",
+        f"{NAME}:{bare_edge.tls}:127.0.0.1",
+    ]
+    address = f"https://{NAME}:{bare_edge.tls}/"
+    old = subprocess.run([CURL, "--tlsv1.0", "--tls-max", "1.2", *options, address], timeout=20)
+    assert old.returncode == 35
+    assert subprocess.run([CURL, *options, address], timeout=20).returncode == 0
+
+
+def test_flood_of_one_address_is_refused(tmp_path):
+    def slower(template):
+        assert "rate=100r/s" in template
+        assert "burst=400" in template
+        return template.replace("rate=100r/s", "rate=1r/m").replace("burst=400", "burst=2")
+
+    with Edge(tmp_path, f"127.0.0.1:{free_port()}", slower).running() as edge:
+        answers = [edge.ask("/") for _ in range(5)]
+    assert [answer.status for answer in answers] == [502, 502, 502, 429, 429]
+    assert answers[-1].headers["Retry-After"] == "2"
+    assert answers[-1].headers["Strict-Transport-Security"]
+
+
+def test_client_address_is_what_the_proxy_sees(edge, settings):
+    settings.ROOT_URLCONF = "tests.test_kernel_http"
+    said = {
+        "X-Forwarded-For": "203.0.113.9",
+        "X-Forwarded-Host": "evil.example",
+        "Forwarded": "for=203.0.113.9",
+    }
+    seen = json.loads(edge.ask("/meta/", headers=said).text)
+    assert seen["HTTP_HOST"] == NAME
+    assert "203.0.113.9" not in json.dumps(seen)
+    assert "evil.example" not in json.dumps(seen)
+
+
 def test_plain_http_is_sent_to_https(bare_edge):
     with closing(http.client.HTTPConnection("127.0.0.1", bare_edge.plain, timeout=20)) as connection:
         connection.request("POST", "/holds/?a=1", body=b"x", headers={"Host": "evil.example"})
@@ -172,9 +274,14 @@ def test_other_names_are_turned_away(bare_edge):
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("/healthz", 200), ("/nowhere/", 404), ("/metrics", 404), ("/readyz", 404)]
+    ("path", "status"),
+    [
+        *(("/healthz", 200), ("/nowhere/", 404), ("/metrics", 404), ("/readyz", 404), ("/crash/", 500)),
+        ("/static/css/theme.css", 200),
+    ],
 )
-def test_every_answer_has_hsts(edge, path, status):
+def test_every_answer_has_hsts(edge, settings, path, status):
+    settings.ROOT_URLCONF = "tests.test_kernel_http"
     response = edge.ask(path)
     assert response.status == status
     assert response.headers.get_all("Strict-Transport-Security") == ["max-age=300; includeSubDomains"]
