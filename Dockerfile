@@ -10,7 +10,7 @@ RUN /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
 
 FROM python:3.12-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 ENVIRONMENT=production
-RUN useradd --uid 10001 --create-home app
+RUN useradd --uid 10001 --create-home app && install -d -o app -m 700 /backups
 WORKDIR /app
 COPY --from=python /venv /venv
 COPY --from=node /app/node_modules node_modules

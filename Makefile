@@ -4,7 +4,7 @@ PORT ?= 8000
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench security
+.PHONY: help install demo test lint bench security backup restore
 
 help:  ## what can be said to make
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -29,3 +29,9 @@ bench: install  ## the figures of docs/performance.md on this machine
 
 security: install  ## wapiti and sqlmap against a demo of their own, 15 minutes or ARGS="--minutes 4"
 	@exec $(PY) -m security $(ARGS)
+
+backup: install  ## an encrypted backup in BACKUP_DIR (docs/ops.md)
+	@exec $(PY) manage.py backup
+
+restore: install  ## the newest backup, or FILE=…, into the empty database of DATABASE_URL; ARGS=--force empties it
+	@exec $(PY) manage.py restore $(ARGS) $(FILE)

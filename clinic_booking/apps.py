@@ -39,6 +39,7 @@ class ClinicBookingConfig(AppConfig):
         from clinic_booking.accounts import sessions  # noqa: F401  (it stamps each login)
         from clinic_booking.audit import changes
         from clinic_booking.audit import jobs as audit_jobs  # noqa: F401
+        from clinic_booking.retention import jobs as retention_jobs  # noqa: F401
         from clinic_booking.retention import kernel  # noqa: F401  (what it takes away)
         from clinic_booking.retention.schedule import seed_after_migrate
 
