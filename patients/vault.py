@@ -5,6 +5,7 @@ is; of what patients enter by themselves the clash is kept, so that the page ans
 """
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,8 @@ from clinic_booking import audit, crypto
 from clinic_booking.errors import NamedError, NotAllowed, TooManyRequests
 from clinic_booking.events import publish
 from clinic_booking.models import AuditEvent, User
+from clinic_booking.reseal import Done
+from patients import identity
 from patients.access import Can, may
 from patients.identity import NATIONAL, Identity
 from patients.models import Identifier, Patient, PatientClinic
@@ -192,3 +195,44 @@ def unmask(identifier: Identifier, *, by: User, reason: Reason, clinic: Any = No
             reason=reason,
         )
     return str(identifier.value)
+
+
+# -- Keys of the index ---------------------------------------------------------------------------
+
+
+def indexed_by() -> dict[str, int]:
+    """How many numbers each key has indexed."""
+    counted: dict[str, int] = {}
+    for index in (
+        Identifier.objects.exclude(blind_index=None).values_list("blind_index", flat=True).iterator()
+    ):
+        key = crypto.key_of(str(index))
+        counted[key] = counted.get(key, 0) + 1
+    return counted
+
+
+def reindex(*, batch: int, told: Callable[[Done], None] = lambda done: None) -> Done:
+    """By the current key. A row that was changed meanwhile is left alone: whoever did used the current key."""
+    done, last = Done(), None
+    old = Identifier.objects.exclude(blind_index=None).exclude(
+        blind_index__startswith=f"{crypto.index_keys().current}."
+    )
+    while rows := list((old.filter(pk__gt=last) if last else old).order_by("pk")[:batch]):
+        last = rows[-1].pk
+        with transaction.atomic():
+            for row in rows:
+                number = Identity(identity.Kind(row.kind), row.country, _opened(row))
+                unchanged = Identifier.objects.filter(pk=row.pk, blind_index=row.blind_index)
+                if number.value:
+                    done.changed += unchanged.update(blind_index=crypto.index(number.indexed))
+                else:
+                    done.unreadable += 1
+        told(done)
+    return done
+
+
+def _opened(row: Identifier) -> str:
+    try:
+        return str(row.value)
+    except crypto.Unreadable:
+        return ""
