@@ -5,20 +5,41 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from clinic_booking.admin import ReadOnlyAdmin
-from patients.models import Consent, Patient
+from patients.models import Consent, Identifier, Patient
 
 
 @admin.register(Patient)
 class PatientAdmin(ModelAdmin):
     list_display = ["name", "email", "phone", "birth_date", "masked_id", "created_at"]
     search_fields = ["name", "email", "phone"]
-    readonly_fields = ["uuid", "created_at"]
+    readonly_fields = ["uuid", "masked_id", "created_at"]
     autocomplete_fields = ["user"]
     show_full_result_count = False
     list_per_page = 50
 
     def has_delete_permission(self, request: HttpRequest, obj: Patient | None = None) -> bool:
         return False
+
+
+@admin.register(Identifier)
+class IdentifierAdmin(ReadOnlyAdmin):
+    """Masked here too: neither the number nor its cipher is on any page."""
+
+    list_display = ["patient", "kind", "country", "masked", "source", "created_at", "checked_at", "ended_at"]
+    list_filter = ["kind", "source"]
+    list_select_related = ["patient"]
+    fields = [
+        "patient",
+        "kind",
+        "country",
+        "masked",
+        "source",
+        "created_at",
+        "checked_at",
+        "checked_by",
+        "ended_at",
+    ]
+    show_full_result_count = False
 
 
 @admin.register(Consent)

@@ -97,6 +97,10 @@ class Patient(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def current_identifiers(self) -> "models.QuerySet[Identifier]":
+        return self.identifiers.filter(ended_at=None).order_by("kind")
+
 
 class Identifier(SealedModel):
     """An identity number of a patient (FHIR Identifier), sealed. Found by its keyed index, shown by its last characters.

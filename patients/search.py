@@ -44,6 +44,11 @@ def folded(name: str) -> str:
     return " ".join(words_in(plain.lower()))
 
 
+def repeated(asked: str) -> str:
+    """What of it a page may show again: no identity number."""
+    return "" if whole_number(asked) else asked
+
+
 def is_enough(asked: str) -> bool:
     asked = asked.strip()
     return len(asked) >= (LEAST_CJK if is_cjk(asked) else LEAST)

@@ -1,12 +1,13 @@
 from django.urls import include, path
 
-from patients import views
+from patients import identity_views, views
 from patients.singpass import account_views as singpass_account
 from patients.singpass import views as singpass
 
 urlpatterns = [
     path("", include("patients.rights.urls")),
     path("me/messages/", views.my_messages, name="my_messages"),
+    path("me/identity/<uuid:patient>/", identity_views.prepare, name="identity"),
     path("messages/stop/<str:token>/", views.stop_messages, name="stop_messages"),
     path("oidc/authenticate/", singpass.Start.as_view(), name="oidc_authentication_init"),
     path("oidc/callback/", singpass.Callback.as_view(), name="oidc_authentication_callback"),

@@ -5,11 +5,12 @@ is; of what patients enter by themselves the clash is kept, so that the page ans
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, models, transaction
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -40,7 +41,8 @@ class Reason(models.TextChoices):
 class NumberTaken(NamedError):
     sentence = _(
         "Another record has this number. It may be the same person twice: please search for the patient by the "
-        "number before you go on. Nothing was changed."
+        "number. If nobody is found, the record is of another clinic: please ask the privacy officer. "
+        "Nothing was changed."
     )
 
 
@@ -59,6 +61,16 @@ def current(patient: Patient | int) -> list[Identifier]:
 
 def with_number(number: Identity) -> models.QuerySet[Patient]:
     return Patient.objects.filter(identifiers__blind_index__in=crypto.indexes(number.indexed))
+
+
+def incomplete_records() -> models.QuerySet[Patient]:
+    """Those that lack what a record must have (GR 37(2)), or a number that the desk has seen."""
+    seen = Identifier.objects.filter(patient=OuterRef("pk"), ended_at=None, checked_at__isnull=False)
+    return Patient.objects.filter(Q(birth_date=None) | Q(gender="") | ~Exists(seen))
+
+
+def incomplete(patients: Collection[int]) -> set[int]:
+    return set(incomplete_records().filter(pk__in=patients).values_list("pk", flat=True))
 
 
 # -- Keeping -------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from clinic_booking.errors import NamedError
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import epoch_ms
 from patients.models import Patient
-from patients.search import find_patients, is_enough
+from patients.search import find_patients, is_enough, repeated
 from scheduling import booking, holds
 from scheduling.desk import acts_at
 from scheduling.desk_book_forms import DeskBookForm, WalkInForm
@@ -153,6 +153,7 @@ def _page(
         "next": next_free(service, here, _others(request, here)) if service and not time else [],
         "chosen_slot": slot.pk if slot else None,
         "known": known,
+        "q": repeated(q),
         "found": find_patients(q) if q and not known and not request.htmx else None,
         "may_overbook": may_overbook(_user(request), here),
         **_ways(known, service, slot, asked.get("pay", "")),
@@ -175,12 +176,13 @@ def _ways(
 
 @never_cache
 @login_required
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def patients(request: Request, clinic: str) -> HttpResponse:
-    """The options of the combobox. For staff: it names patients."""
-    here, q = _clinic(request, clinic), request.GET.get("q", "")
+    """The options of the combobox, which name patients. Posted: what is typed may be an identity number."""
+    here = _clinic(request, clinic)
+    q = request.POST.get("q", "") if request.method == "POST" else repeated(request.GET.get("q", ""))
     found = find_patients(q)
-    context = {"clinic": here, "found": found, "q": q.strip(), "is_enough": is_enough(q)}
+    context = {"clinic": here, "found": found, "q": repeated(q).strip(), "is_enough": is_enough(q)}
     return render(request, "scheduling/_desk_book_patients.html", context)
 
 

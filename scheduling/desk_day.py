@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from clinic_booking.roles import Can, may
+from patients import vault
 from scheduling import walk_ins
 from scheduling.day_queue import LATE_MINUTES, day_queue
 from scheduling.desk import clinics_of
@@ -53,11 +54,12 @@ def _queue(
         "nav": "desk",
         "tab": "queue",
         "clinic": here,
-        "queue": day_queue(here, now),
+        "queue": (people := day_queue(here, now)),
         "now": now,
         "day": here.local_date(now),
         "late_minutes": LATE_MINUTES,
-        "can_act": may(_user(request), Can.RUN_QUEUE, here),
+        "can_act": (can_act := may(_user(request), Can.RUN_QUEUE, here)),
+        "incomplete": vault.incomplete({p.visit.patient_id for p in people.people}) if can_act else (),
         "sentence": sentence,
         "way_out": way_out,
     }

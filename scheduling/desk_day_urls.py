@@ -1,10 +1,16 @@
 from django.urls import path
 
-from scheduling import desk_day
+from scheduling import desk_day, desk_identity
 
 urlpatterns = [
     path("queue/", desk_day.queue, name="desk_queue"),
     path("bookings/<slug:reference>/acts/", desk_day.act, name="visit_act"),
     path("walk-ins/<int:pk>/<slug:act>/", desk_day.act_on_walk_in, name="walk_in_act"),
+    path("patients/<uuid:patient>/identity/", desk_identity.check, name="desk_identity"),
+    path(
+        "patients/<uuid:patient>/identity/<uuid:pk>/number/",
+        desk_identity.number,
+        name="desk_identity_number",
+    ),
     path("visits/<int:pk>/", desk_day.ticket, name="visit_ticket"),
 ]

@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from clinic_booking.context import Request
-from patients.search import find_patients
+from patients.search import find_patients, repeated
 from scheduling import walk_ins
 from scheduling.desk_book import BUSY, _clinic, _patient, _slot, _user
 from scheduling.desk_book_forms import PatientForm
@@ -191,6 +191,7 @@ def _page(request: Request, here: Clinic, form: OverbookForm, *, status: int = 2
         "form": form,
         "is_bound": form.is_bound,
         "known": known,
+        "q": repeated(asked),
         "found": find_patients(asked) if asked and not known and not form.is_bound else None,
         "places": _places(here, form),
         "today": Overbooking.objects.filter(booking__clinic=here, date=here.today(), ended_at=None)

@@ -236,6 +236,7 @@ def me(request: HttpRequest) -> HttpResponse:
         "upcoming": mine.live().filter(ends_at__gte=now).order_by("starts_at"),
         "waiting": waiting_of(user_of(request)),
         "has_messages": patient is not None,
+        "prepares": patient,
         "past": mine.exclude(pk__in=mine.live().filter(ends_at__gte=now)).order_by("-starts_at")[:PAST_SHOWN],
     }
     return render(request, "scheduling/me.html", context)

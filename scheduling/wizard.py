@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from patients.models import Patient
-from patients.search import find_patients
+from patients.search import find_patients, repeated
 from scheduling import booking, courses, desk, holds, proposals, stops
 from scheduling.errors import BookingError, SlotGone
 from scheduling.forms import VisitorForm
@@ -130,9 +130,11 @@ def wishes_of(request: Request) -> QueryDict:
 
 @never_cache
 @login_required
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def desk_plan(request: Request, clinic: str) -> HttpResponse:
-    return desk_page(request, desk.clinic_for(request, clinic, is_act=True), request.GET)
+    """Whom to plan for is posted: it may be an identity number."""
+    wishes = request.POST if request.method == "POST" else request.GET
+    return desk_page(request, desk.clinic_for(request, clinic, is_act=True), wishes)
 
 
 def desk_page(
@@ -146,7 +148,7 @@ def desk_page(
         "tab": "plan",
         "clinic": clinic,
         "patient": patient,
-        "asked": asked,
+        "asked": repeated(asked),
         "patients": find_patients(asked) if asked else None,
         "action": reverse("desk_plan", args=[clinic.slug]),
         "hold_url": reverse("desk_plan_holds", args=[clinic.slug]),

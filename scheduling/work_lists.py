@@ -14,7 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from clinic_booking.messages.kinds import Channel
 from clinic_booking.models import User
 from clinic_booking.roles import Can, may
-from scheduling.models import ChangeProposal, Clinic, DeskNote, WaitlistOffer
+from patients import vault
+from scheduling.models import ChangeProposal, Clinic, DeskNote, VisitTicket, WaitlistOffer
 
 LIMIT = 100
 Rows = QuerySet[Any] | list[Any]
@@ -224,6 +225,28 @@ register(
         "person-exclamation",
         "scheduling/work/_contact.html",
         _contacts,
+    )
+)
+
+
+# -- Identity ------------------------------------------------------------------------------------
+
+
+def _unidentified(clinic: Clinic) -> Rows:
+    here = VisitTicket.objects.filter(clinic=clinic, date=clinic.today(), arrived_at__isnull=False)
+    lacking = here.filter(patient__in=vault.incomplete_records())
+    return lacking.select_related("patient").order_by("arrived_at", "pk")[:LIMIT]
+
+
+register(
+    WorkList(
+        "identity",
+        _("Here today, identity to be checked"),
+        _("Everybody who is here has been identified."),
+        "person-vcard",
+        "scheduling/work/_identity.html",
+        _unidentified,
+        needs=Can.RUN_QUEUE,
     )
 )
 

@@ -1,11 +1,13 @@
 // Who comes: a combobox by the ARIA pattern with live results, and the fields of somebody new.
 const TYPING = 120; // ms of quiet before the patients are asked for
 
-export const fragment = async (url, signal) => {
-  const answer = await fetch(url, { headers: { "HX-Request": "true" }, signal });
+export const fragment = async (url, signal, body) => {
+  const answer = await fetch(url, { method: body ? "POST" : "GET", body, headers: { "HX-Request": "true" }, signal });
   if (!answer.ok || answer.redirected) throw new Error(answer.status);
   return answer.text();
 };
+
+const isIdentity = (text) => /^[STFGM]\d{7}[A-Z]$/i.test(text.replace(/[\s./-]/g, ""));
 
 // `onChange` is called, and waited for, when somebody is chosen or not any more.
 export function patientField(form, onChange = () => {}) {
@@ -39,7 +41,9 @@ export function patientField(form, onChange = () => {}) {
     searching?.abort();
     searching = new AbortController();
     const asked = q.value.trim();
-    const html = await fragment(`${form.dataset.patients}?${new URLSearchParams({ q: asked })}`, searching.signal).catch(() => null);
+    // Posted: it may be an identity number, which no address may hold.
+    const body = new URLSearchParams({ q: asked, csrfmiddlewaretoken: at("[name=csrfmiddlewaretoken]").value });
+    const html = await fragment(form.dataset.patients, searching.signal, body).catch(() => null);
     if (html === null || asked !== q.value.trim()) return;
     list.innerHTML = html;
     at("[data-found]").textContent = list.querySelector("[data-count]").textContent;
@@ -106,7 +110,7 @@ export function patientField(form, onChange = () => {}) {
   }
 
   function register() {
-    const typed = q.value.trim();
+    const typed = isIdentity(q.value) ? "" : q.value.trim();
     registering.open = true;
     const isNumber = /^[+\d\s()-]+$/.test(typed);
     const field = at(isNumber ? "[name=phone]" : "[name=name]");
