@@ -31,7 +31,7 @@ class Limit(NamedTuple):
     seconds: int
 
 
-# What a view counts as: by its name in the URLs, with the methods that count. Of allauth all that is posted is a try.
+# What a view counts as: by its name in the URLs, with the methods that count.
 SCOPES: dict[str, tuple[str, frozenset[str]]] = {}
 READS, WRITES = frozenset({"GET", "HEAD"}), frozenset({"POST"})
 
@@ -40,7 +40,7 @@ def _scope(name: str, methods: frozenset[str], *views: str) -> None:
     SCOPES.update(dict.fromkeys(views, (name, methods)))
 
 
-_scope("login", WRITES, "login", "admin:login")
+_scope("login", WRITES, "login", "admin:login", "clinic_booking.accounts.login_views.admin_login")
 _scope(
     "hold",
     WRITES,
@@ -58,10 +58,14 @@ _scope("report", WRITES, "message_report")
 _scope("feed", READS, "feed", "booking_ics")
 _scope("secret", READS | WRITES, "pay_link", "stop_messages", "booking", "answer", "new_time", "screen")
 _scope("complaint", WRITES, "privacy_complaint")
-# Prefixes: login pages of allauth and our own doors, however many they are.
+# Beginnings of names: doors (clinic_booking/accounts/urls.py), however many they are.
 PREFIXES = {
-    "account_": "login",
+    "account": "login",
     "mfa_": "login",
+    "login_": "login",
+    "switch": "login",
+    "new_passkey": "login",
+    "add_passkey": "login",
     "step_up": "login",
     "passkey": "login",
     "claim": "code",

@@ -35,8 +35,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=15, help="for all scans together (15)")
     parser.add_argument("--only", choices=["wapiti", "sqlmap"], help="one of the two")
     options = parser.parse_args()
-    programs, ends = bin_of("scanners"), time.monotonic() + options.minutes * 60
+    programs = bin_of("scanners")
     with system() as (site, cookie):
+        ends = time.monotonic() + options.minutes * 60
         say(f"The demo answers on {site}")
         found: list[Finding] = []
         if options.only != "sqlmap":
@@ -52,7 +53,7 @@ def main() -> int:
 def system() -> Iterator[tuple[str, str]]:
     """The address, and the cookie of a patient who is logged in. No limits: they would only hide what is behind."""
     with ExitStack() as stack:
-        addresses = stack.enter_context(local.services("security", durable=False))
+        addresses = stack.enter_context(local.services("security-data", durable=False))
         port, double = free_port(), free_port()
         site = f"http://127.0.0.1:{port}"
         os.environ.update(addresses, DJANGO_SETTINGS_MODULE="clinic_booking.settings", SITE_URL=site)
@@ -117,7 +118,7 @@ def wapiti(programs: Path, site: str, who: str, cookie: str, seconds: float) -> 
     if cookie:
         command += ["-C", cookie]
     with (LOCAL / f"wapiti-{who}.log").open("w") as log:
-        with_limit(command, log, seconds + 60)
+        with_limit(command, log, seconds + 120)
     if not out.exists():
         raise SystemExit(f"wapiti wrote no report: {(LOCAL / f'wapiti-{who}.log')} says why.")
     answer = json.loads(out.read_text())

@@ -45,7 +45,7 @@ def ask(client, times, path, *, method="get", **options):
         ("get", "/feeds/guessed.ics", 2),
         ("get", "/pay/guessed/", 2),
         ("get", "/bookings/GUESSED1/", 2),
-        ("post", "/admin/login/", 3),
+        ("post", "/login/", 3),
     ],
 )
 def test_too_often_is_refused(client, method, path, allowed):
@@ -91,7 +91,7 @@ def test_staff_behind_one_address_are_counted_alone(client, receptionist, other_
 def test_one_account_is_guarded_from_many_addresses(client, patient):
     tries = [
         client.post(
-            "/admin/login/",
+            "/login/",
             {"username": patient.user.username, "password": "x"},
             REMOTE_ADDR=f"203.0.113.{n}",
         )
@@ -99,7 +99,7 @@ def test_one_account_is_guarded_from_many_addresses(client, patient):
     ]
     assert [answer.status_code for answer in tries] == [200, 200, 429]
     other = {"username": "somebody@example.com", "password": PASSWORD}
-    assert client.post("/admin/login/", other, REMOTE_ADDR="203.0.113.1").status_code == 200
+    assert client.post("/login/", other, REMOTE_ADDR="203.0.113.1").status_code == 200
 
 
 @pytest.mark.django_db

@@ -80,10 +80,10 @@ def forget(session: MutableMapping[str, Any]) -> None:
 
 
 def safe_next(request: HttpRequest, given: str, otherwise: str = "/") -> str:
-    """Only pages of ours are come back to."""
+    """Only pages of ours are come back to. An address: `redirect` takes what has no slash for the name of a view."""
     hosts = {request.get_host()}
     ok = url_has_allowed_host_and_scheme(given, allowed_hosts=hosts, require_https=request.is_secure())
-    return given if ok else otherwise
+    return given if ok and given.startswith("/") else otherwise
 
 
 def kept_form(request: HttpRequest, path: str) -> QueryDict | None:

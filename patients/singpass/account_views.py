@@ -91,5 +91,7 @@ def _user(request: HttpRequest) -> User:
 
 def _onward(request: HttpRequest) -> str:
     asked = request.POST.get("next") or request.GET.get("next") or ""
-    is_ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
+    is_ours = asked.startswith("/") and url_has_allowed_host_and_scheme(
+        asked, {request.get_host()}, require_https=request.is_secure()
+    )
     return asked if is_ours else "me"

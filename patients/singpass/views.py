@@ -73,9 +73,10 @@ class Start(OIDCAuthenticationRequestView):
         parameters["scope"] = settings.SINGPASS_SCOPES
         key = ECKey.generate_key("P-256")
         state = parameters["state"]
+        onward = request.session.pop("oidc_login_next", None) or ""
         request.session[STATES][state] |= {
             "key": key.as_dict(private=True),
-            "next": request.session.pop("oidc_login_next", None) or "",
+            "next": onward if onward.startswith("/") else "",
             "adds_to": adds_to,
         }
         request.session.modified = True
