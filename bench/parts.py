@@ -256,6 +256,7 @@ def _literal(statement: str, params: dict[str, object]) -> str:
 def _staff_session(clinic: Clinic) -> str:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 
+    from clinic_booking.accounts import sessions
     from clinic_booking.models import User
     from scheduling.models import Membership
 
@@ -266,6 +267,7 @@ def _staff_session(clinic: Clinic) -> str:
         SESSION_KEY: str(user.pk),
         BACKEND_SESSION_KEY: backend,
         HASH_SESSION_KEY: user.get_session_auth_hash(),
+        sessions.DOOR: sessions.fresh(user, [sessions.TRUSTED]),
     }
     return _session(**keys)
 

@@ -3,6 +3,7 @@ from django.views.generic import TemplateView
 
 from scheduling import (
     answers,
+    claims,
     courses,
     desk,
     doctor,
@@ -25,6 +26,8 @@ urlpatterns = [
     path("holds/<uuid:hold_id>/release/", views.release, name="release"),
     path("holds/<uuid:hold_id>/renewal/", views.renewal, name="renewal"),
     path("holds/<uuid:hold_id>/offers/", views.hold_offers, name="hold_offers"),
+    path("bookings/<slug:reference>/account/", claims.of_booking, name="claim_booking"),
+    path("me/records/<uuid:uuid>/claim/", claims.of_address, name="claim_record"),
     path("bookings/<slug:reference>/", visits.show, name="booking"),
     path("bookings/<slug:reference>.ics", visits.calendar, name="booking_ics"),
     path("bookings/<slug:reference>/cancellation/", visits.cancellation, name="cancellation"),

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from clinic_booking.errors import NotAllowed
 from clinic_booking.models import User
 from clinic_booking.roles import Can, may
-from patients import consents
+from patients import claims, consents
 from patients.access import own
 from patients.models import Patient
 from scheduling import booking, changes, courses, ics, links, stops, terms
@@ -237,6 +237,9 @@ def me(request: HttpRequest) -> HttpResponse:
         "waiting": waiting_of(user_of(request)),
         "has_messages": patient is not None,
         "prepares": patient,
+        "claimable": []
+        if patient
+        else [(r.uuid, claims.masked_name(r.name)) for r in claims.found_for(user)],
         "past": mine.exclude(pk__in=mine.live().filter(ends_at__gte=now)).order_by("-starts_at")[:PAST_SHOWN],
     }
     return render(request, "scheduling/me.html", context)

@@ -5,7 +5,7 @@ last one was proved, and when the person last did something. What a page asks fo
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -40,14 +40,14 @@ def stamp(sender: Any, request: HttpRequest | None, user: User, **kwargs: Any) -
     if methods is None:
         foreign = request.session.get(BACKEND_SESSION_KEY, PASSWORD_BACKEND) != PASSWORD_BACKEND
         methods = ["singpass"] if foreign else [TRUSTED]
-    now = time.time()
-    request.session[DOOR] = {
-        "since": now,
-        "seen": now,
-        "staff": is_staff(user),
-        "methods": list(methods),
-        "proved": now if {TRUSTED, *PROVE} & set(methods) else None,
-    }
+    request.session[DOOR] = fresh(user, methods)
+
+
+def fresh(user: User, methods: Iterable[str]) -> dict[str, Any]:
+    """The stamp of a login just now."""
+    now, shown = time.time(), list(methods)
+    proved = now if {TRUSTED, *PROVE} & set(shown) else None
+    return {"since": now, "seen": now, "staff": is_staff(user), "methods": shown, "proved": proved}
 
 
 def prove(request: HttpRequest, method: str) -> None:

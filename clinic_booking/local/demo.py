@@ -21,6 +21,8 @@ from clinic_booking.local.keeper import free_port
 HOME = local.LOCAL / "demo"
 URL = HOME / "url"
 STRIPE_URL = HOME / "stripe_url"
+SECOND_FACTOR = "MFA_TOTP_INSECURE_BYPASS_CODE"
+DEMO_CODE = "246810"  # of every second factor; production refuses to start with it
 RESTARTS = 5
 READY_SECONDS = 60
 STOP_SECONDS = 8
@@ -144,6 +146,7 @@ def start(wanted: int, environment: dict[str, str], children: list[Child]) -> No
     port = port_from(wanted)
     site = f"http://127.0.0.1:{port}"
     environment = {**environment, "SITE_URL": environment.get("SITE_URL", site), "PYTHONUNBUFFERED": "1"}
+    environment.setdefault(SECOND_FACTOR, DEMO_CODE)
     double_port = free_port()
     real_stripe = bool(environment.get("STRIPE_API_BASE"))
     if not real_stripe:
@@ -174,7 +177,9 @@ def start(wanted: int, environment: dict[str, str], children: list[Child]) -> No
             children[0].wait_until(lambda: listens(double_port))
     local.write_atomically(URL, site)
     mail, messages = shown(local.LOCAL / "mail"), shown(local.LOCAL / "messages")
-    say(f"\nOpen {site}\n\n{logins}\nE-mails go to {mail}, SMS and WhatsApp to {messages}.")
+    say(f"\nOpen {site}\n\n{logins}")
+    say(f"Staff are asked for a second factor too: the code {environment[SECOND_FACTOR]} passes.\n")
+    say(f"E-mails go to {mail}, SMS and WhatsApp to {messages}.")
     say(f"Ctrl-C stops everything. The logs are in {shown(HOME)}.")
 
 
