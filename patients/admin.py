@@ -1,11 +1,14 @@
 """Admin of patients. Consents are append-only and written when they are given."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from clinic_booking.admin import ReadOnlyAdmin
-from patients.models import Consent, Identifier, Patient
+from patients.models import Consent, Identifier, Patient, PrivacyNotice
+from patients.rights import notices
 
 
 @admin.register(Patient)
@@ -49,3 +52,20 @@ class ConsentAdmin(ReadOnlyAdmin):
     list_select_related = ["patient"]
     search_fields = ["patient__name", "=patient__email"]
     show_full_result_count = False
+
+
+@admin.register(PrivacyNotice)
+class PrivacyNoticeAdmin(ModelAdmin):
+    """A new version is added in each language; nothing that is published changes."""
+
+    list_display = ["version", "language", "valid_from", "text_hash"]
+    readonly_fields = ["text_hash", "created_at"]
+
+    def has_change_permission(self, request: HttpRequest, obj: PrivacyNotice | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: PrivacyNotice | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: PrivacyNotice, form: Any, change: bool) -> None:
+        super().save_model(request, notices.seal(obj), form, change)

@@ -1,10 +1,12 @@
 from django.urls import path
 
-from scheduling import desk_day, desk_identity
+from scheduling import desk_day, desk_details, desk_identity
 
 urlpatterns = [
     path("queue/", desk_day.queue, name="desk_queue"),
     path("bookings/<slug:reference>/acts/", desk_day.act, name="visit_act"),
+    path("bookings/<slug:reference>/check/", desk_details.confirm, name="desk_confirm"),
+    path("privacy-requests/new/", desk_details.new_request, name="desk_privacy_request"),
     path("walk-ins/<int:pk>/<slug:act>/", desk_day.act_on_walk_in, name="walk_in_act"),
     path("patients/<uuid:patient>/identity/", desk_identity.check, name="desk_identity"),
     path(

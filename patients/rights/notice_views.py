@@ -1,6 +1,6 @@
 """The privacy notice: for everybody, in each language it is published in, in its older versions too."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from django.conf import settings
@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from clinic_booking.retention.rules import rules_in_force
 from patients.rights import notices
 from patients.rights.models import PrivacyNotice
 
@@ -57,9 +58,5 @@ def sections(text: str) -> Iterator[Section]:
 
 
 def retention_rows() -> list[tuple[str, str]]:
-    """What is kept how long; the retention rules fill it in (`retention_told`)."""
-    return [row for tell in retention_told for row in tell()]
-
-
-# Filled by whoever holds the rules of retention: functions that return (what, how long).
-retention_told: list[Callable[[], list[tuple[str, str]]]] = []
+    """What is kept how long, by the rules that are in force."""
+    return [(rule.get_data_class_display(), rule.period) for rule in rules_in_force()]

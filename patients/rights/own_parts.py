@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.models import Notification
+from patients import vault
 from patients.models import Consent, DetailsConfirmed, Patient, PrivacyRequest
 from patients.rights import accesses
 from patients.rights.parts import Part, Row, register
@@ -69,12 +70,17 @@ def _requests(patient: Patient) -> Iterable[Row]:
 
 def _accesses(patient: Patient) -> Iterable[Row]:
     for seen in accesses.of_last_year(patient):
+        yield seen._asdict()
+
+
+def _numbers(patient: Patient) -> Iterable[Row]:
+    for number in vault.current(patient):
         yield {
-            "at": seen.created_at,
-            "action": seen.get_action_display(),
-            "what": seen.subject.partition(":")[0],
-            "fields": list(seen.fields),
-            "by": seen.actor_id,
+            "kind": number.get_kind_display(),
+            "country": number.country,
+            "end": number.ending,
+            "source": number.get_source_display(),
+            "created_at": number.created_at,
         }
 
 
@@ -97,6 +103,21 @@ register(
         },
         _details,
         ("patients.Patient", "patients.PatientClinic", "patients.DetailsConfirmed"),
+    ),
+    Part(
+        "numbers",
+        _("Your identity documents"),
+        _("The record of your care, as the law asks"),
+        FROM_YOU,
+        {
+            "kind": _("Document"),
+            "country": _("Country"),
+            "end": _("End of the number"),
+            "source": _("Entered by"),
+            "created_at": _("On file since"),
+        },
+        _numbers,
+        ("patients.Identifier",),
     ),
     Part(
         "consents",
@@ -154,12 +175,9 @@ register(
         {
             "at": _("When"),
             "action": _("Act"),
-            "what": _("Record"),
-            "fields": _("Fields"),
             "by": _("By"),
         },
         _accesses,
         ("clinic_booking.AuditEvent",),
-        actors=("by",),
     ),
 )
