@@ -47,6 +47,19 @@ def admin_csp(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def permissions_policy(get_response: GetResponse) -> GetResponse:
+    """Nothing here needs a camera; a script that got in shall not have one either. Stripe's frames may pay."""
+    denied = ("camera", "microphone", "geolocation", "usb", "midi", "display-capture")
+    policy = ", ".join(f"{feature}=()" for feature in denied)
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response["Permissions-Policy"] = policy
+        return response
+
+    return middleware
+
+
 def refuse_bad_input(get_response: GetResponse) -> GetResponse:
     """What no view can mean: bytes that are not UTF-8, NUL, a body that is too large."""
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or float("inf")

@@ -79,6 +79,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "clinic_booking.middleware.admin_csp",
+    "clinic_booking.middleware.permissions_policy",
     "clinic_booking.middleware.refuse_bad_input",
     "clinic_booking.middleware.RefuseCardNumbers",
     "clinic_booking.acting.middleware",
@@ -165,6 +166,8 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
 SESSION_COOKIE_NAME = "__Host-session" if PRODUCTION else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if PRODUCTION else "csrftoken"
+CSRF_COOKIE_HTTPONLY = True  # scripts have the token from the page
+LANGUAGE_COOKIE_SECURE, LANGUAGE_COOKIE_HTTPONLY, LANGUAGE_COOKIE_SAMESITE = PRODUCTION, True, "Lax"
 CSRF_FAILURE_VIEW = "clinic_booking.errors.csrf_failure"
 
 AUTH_PASSWORD_VALIDATORS = [
