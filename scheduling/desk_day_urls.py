@@ -1,6 +1,6 @@
 from django.urls import path
 
-from scheduling import desk_day, desk_details, desk_identity
+from scheduling import desk_day, desk_details, desk_identity, desk_singpass
 
 urlpatterns = [
     path("queue/", desk_day.queue, name="desk_queue"),
@@ -15,4 +15,6 @@ urlpatterns = [
         name="desk_identity_number",
     ),
     path("visits/<int:pk>/", desk_day.ticket, name="visit_ticket"),
+    path("patients/<uuid:patient>/singpass/", desk_singpass.page, name="desk_singpass"),
+    path("patients/<uuid:patient>/singpass/removal/", desk_singpass.removal, name="desk_singpass_removal"),
 ]

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from clinic_booking import local
+from clinic_booking.local import singpass
 from clinic_booking.local.keeper import free_port
 
 HOME = local.LOCAL / "demo"
@@ -26,6 +27,7 @@ DEMO_CODE = "246810"  # of every second factor; production refuses to start with
 RESTARTS = 5
 READY_SECONDS = 60
 STOP_SECONDS = 8
+SINGPASS_SECONDS = 10
 PR_SET_PDEATHSIG = 1
 signals = local.Signals()
 
@@ -33,8 +35,12 @@ signals = local.Signals()
 class Child:
     """A process of the demo, with its log; ends with the supervisor, even when that is killed."""
 
-    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str]) -> None:
-        self.name, self.arguments, self.environment = name, arguments, environment
+    is_optional = False
+
+    def __init__(
+        self, name: str, arguments: list[str], environment: Mapping[str, str], program: str = sys.executable
+    ) -> None:
+        self.name, self.arguments, self.environment, self.program = name, arguments, environment, program
         self.log = HOME / f"{name}.log"
         self.log.unlink(missing_ok=True)
         self.deaths = 0
@@ -43,7 +49,7 @@ class Child:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*die_with_supervisor(), sys.executable, *self.arguments],
+                [*die_with_supervisor(), self.program, *self.arguments],
                 cwd=local.ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -71,6 +77,9 @@ class Child:
             self.deaths += 1
             say(f"\n{self.name} ended by itself (exit code {code}). The end of {shown(self.log)}:")
             say(local.tail(self.log))
+            if self.deaths > RESTARTS and self.is_optional:
+                self.restart_at = float("inf")
+                return
             if self.deaths > RESTARTS:
                 raise local.LocalServiceError(f"{self.name} ended {self.deaths} times: giving up.")
             pause = 2 ** (self.deaths - 1)
@@ -154,13 +163,17 @@ def start(wanted: int, environment: dict[str, str], children: list[Child]) -> No
         environment["STRIPE_API_BASE"] = f"http://127.0.0.1:{double_port}"
         local.write_atomically(STRIPE_URL, environment["STRIPE_API_BASE"])
 
+    singpass_port = start_singpass(environment, children)
     once("Migrations", environment, fingerprint("*/migrations/*.py", "requirements.txt"), "migrate")
     # Once a day, because the 30 days of slots begin today.
     today = datetime.now(UTC).date().isoformat()
-    once("Demo data", environment, today + fingerprint("*/management/commands/seed_demo.py"), "seed_demo")
+    mark = today + environment.get("SINGPASS_ISSUER", "") + fingerprint("*/management/commands/seed_demo.py")
+    once("Demo data", environment, mark, "seed_demo")
     logins = once(
         "Logins", environment, fingerprint("*/management/commands/seed_demo.py"), "seed_demo", "--logins"
     )
+    if singpass_port and not is_up(children[0], singpass_port):
+        environment = without_singpass(environment, children)
     # The seed makes tables and rows as their owner; what serves people may not change tables.
     serving = {**environment, "DATABASE_ROLE": "clinic_app"}
     with step("Web server, worker, Stripe double"):
@@ -168,19 +181,61 @@ def start(wanted: int, environment: dict[str, str], children: list[Child]) -> No
             webhook = f"{site}/stripe/webhook/"
             double = ["manage.py", "stripe_double", "--port", str(double_port), "--webhook", webhook]
             double += ["--state", environment["STRIPE_DOUBLE_STATE"]]
-            children.append(Child("stripe", double, environment))
+            stripe = Child("stripe", double, environment)
+            children.append(stripe)
         children.append(Child("worker", ["manage.py", "procrastinate", "worker"], serving))
         web = Child("web", uvicorn(port), serving)
         children.append(web)
         web.wait_until(lambda: answers(port, "/healthz"))
         if not real_stripe:
-            children[0].wait_until(lambda: listens(double_port))
+            stripe.wait_until(lambda: listens(double_port))
     local.write_atomically(URL, site)
     mail, messages = shown(local.LOCAL / "mail"), shown(local.LOCAL / "messages")
     say(f"\nOpen {site}\n\n{logins}")
     say(f"Staff are asked for a second factor too: the code {environment[SECOND_FACTOR]} passes.\n")
     say(f"E-mails go to {mail}, SMS and WhatsApp to {messages}.")
+    if "SINGPASS_ISSUER" in serving and singpass_port:
+        say("“Log in with Singpass” leads to a stand-in on this machine, where you choose who to be.")
     say(f"Ctrl-C stops everything. The logs are in {shown(HOME)}.")
+
+
+def start_singpass(environment: dict[str, str], children: list[Child]) -> int | None:
+    """Its port. It starts while the database is made ready. Without Node the demo has no such login."""
+    node = None if environment.get("SINGPASS_CLIENT_ID") else singpass.node()
+    if node is None:
+        return None
+    port = same_port(HOME / "singpass_port")
+    environment |= singpass.our_settings(port, environment["SITE_URL"], HOME / "singpass_keys.json")
+    server = singpass.demo_server(port, environment)
+    children.append(Child("singpass", [str(singpass.SERVER)], {**environment, **server}, node))
+    children[-1].is_optional = True
+    return port
+
+
+def is_up(child: Child, port: int) -> bool:
+    deadline = time.monotonic() + SINGPASS_SECONDS
+    while child.process.poll() is None and time.monotonic() < deadline:
+        if listens(port):
+            return True
+        pause(0.05)
+    return False
+
+
+def without_singpass(environment: dict[str, str], children: list[Child]) -> dict[str, str]:
+    child = children.pop(0)
+    child.stop()
+    say(f"The stand-in for Singpass does not start: no login with it. The end of {shown(child.log)}:")
+    say(local.tail(child.log))
+    return {name: value for name, value in environment.items() if not name.startswith("SINGPASS_")}
+
+
+def same_port(note: Path) -> int:
+    """That of last time, if it is free: who logged in with Singpass is known by its address."""
+    with suppress(OSError, ValueError), socket.create_server(("127.0.0.1", int(note.read_text()))) as probe:
+        return int(probe.getsockname()[1])
+    port = free_port()
+    local.write_atomically(note, str(port))
+    return port
 
 
 def once(title: str, environment: Mapping[str, str], mark: str, *command: str) -> str:

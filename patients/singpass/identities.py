@@ -21,13 +21,14 @@ def has_other_door(user: User) -> bool:
 
 def log_in(claims: dict[str, Any]) -> User:
     """The login of this identity, made when it comes for the first time. Raises SingpassError."""
-    identity = _find(claims["sub"]) or _make(claims["sub"])
-    user = identity.user
-    if not user.is_active:
-        raise SingpassError(Reason.DISABLED, "disabled")
-    if is_staff(user):
-        raise SingpassError(Reason.STAFF, "staff")
-    _note(identity, claims)
+    with transaction.atomic():
+        identity = _find(claims["sub"]) or _make(claims["sub"])
+        user = identity.user
+        if not user.is_active:
+            raise SingpassError(Reason.DISABLED, "disabled")
+        if is_staff(user):
+            raise SingpassError(Reason.STAFF, "staff")
+        _note(identity, claims)
     return user
 
 

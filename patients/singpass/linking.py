@@ -57,11 +57,12 @@ class NoLoginToLink(NamedError):
 
 def make_code(*, user: User) -> str:
     """Good for ten minutes and one use, and only the last one made. Raises NoLoginToLink."""
-    if is_staff(user) or Patient.objects.filter(user=user).exists() or not _has_singpass(user):
-        raise NoLoginToLink
-    code = "".join(secrets.choice(LETTERS) for _each in range(LENGTH))
-    fresh = {"digest": _digest(code), "expires_at": ClockTimestamp() + LIFE}
-    LinkingCode.objects.update_or_create(user=user, defaults=fresh)
+    with transaction.atomic():
+        if is_staff(user) or Patient.objects.filter(user=user).exists() or not _has_singpass(user):
+            raise NoLoginToLink
+        code = "".join(secrets.choice(LETTERS) for _each in range(LENGTH))
+        fresh = {"digest": _digest(code), "expires_at": ClockTimestamp() + LIFE}
+        LinkingCode.objects.update_or_create(user=user, defaults=fresh)
     return f"{code[:4]}-{code[4:]}"
 
 

@@ -119,8 +119,10 @@ class Callback(OIDCAuthenticationCallbackView):
         with transaction.atomic():
             super().login_success()
             audit.record(audit.Action.LOGIN, f"user:{self.user.pk}", by=self.user, reason="singpass")
+            # In here, since outside the database still takes this request for that of a stranger.
+            has_record = Patient.objects.filter(user=self.user).exists()
         self.request.session.pop("oidc_id_token_expiration", None)
-        if not Patient.objects.filter(user=self.user).exists():
+        if not has_record:
             return redirect(f"{reverse('singpass_details')}?{urlencode({'next': attempt.next})}")
         return redirect(attempt.next or "me")
 

@@ -13,6 +13,7 @@ from scheduling import feeds
 from scheduling.demo import seed
 from scheduling.demo.history import make_history
 from scheduling.demo.people import make_patients
+from scheduling.demo.singpass import link_personas
 from scheduling.demo.staff import PASSWORD, ROLES, username
 from scheduling.demo.today import stage_today
 from scheduling.models import Practitioner
@@ -40,6 +41,7 @@ class Command(BaseCommand):
         self.stderr.write(f"{make_contracts(clinics, patients)} contracts made")
         stage_today(clinics, patients)
         self._open_feed()
+        self.stderr.write(f"{link_personas(patients)} patients linked to Singpass")
         self.stderr.write(f"{bill_bookings(clinics)} bills issued, {pay_bills(clinics)} paid")
         self.stderr.write(f"{make_history(clinics)} visits of the weeks before, {make_fees(clinics)} fees")
         self.stderr.write(f"{make_till(clinics)} days closed")
