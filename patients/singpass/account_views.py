@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from clinic_booking.accounts import step_up
 from clinic_booking.accounts.staff import is_staff
 from clinic_booking.context import Request
 from clinic_booking.models import User
@@ -64,6 +65,7 @@ def code(request: Request) -> HttpResponse:
 @never_cache
 @login_required
 @require_POST
+@step_up.required
 def removal(request: Request) -> HttpResponse:
     identities.remove(user=_user(request))
     messages.success(request, _("Singpass no longer opens your account."))
@@ -73,7 +75,7 @@ def removal(request: Request) -> HttpResponse:
 def _account(request: Request, code: str = "") -> HttpResponse:
     user = _user(request)
     context = {
-        "nav": "me",
+        "nav": "account",
         "identity": SingpassIdentity.objects.filter(user=user).first(),
         "has_record": Patient.objects.filter(user=user).exists(),
         "has_other_door": identities.has_other_door(user),

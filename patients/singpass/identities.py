@@ -3,11 +3,13 @@
 import uuid
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from clinic_booking import audit
+from clinic_booking.accounts import emails, factors
 from clinic_booking.accounts.staff import is_staff
 from clinic_booking.models import User
 from patients.models import Patient, SingpassIdentity
@@ -15,8 +17,9 @@ from patients.singpass.errors import Reason, SingpassError
 
 
 def has_other_door(user: User) -> bool:
-    """A login that Singpass made has neither."""
-    return user.has_usable_password() or bool(user.email)
+    """A login that Singpass made has none at first."""
+    passkeys = Authenticator.objects.filter(user=user, type=factors.PASSKEY)
+    return user.has_usable_password() or bool(emails.verified(user)) or passkeys.exists()
 
 
 def log_in(claims: dict[str, Any]) -> User:

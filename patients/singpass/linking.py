@@ -34,8 +34,8 @@ class NoSuchCode(NamedError):
 
 class RecordHasLogin(NamedError):
     sentence = _(
-        "This record has another login already. The patient can log in there and add Singpass under “My visits”,"
-        " “Singpass”; or that login is taken from the record first. Nothing was changed."
+        "This record has another login already. The patient can log in there and add Singpass under “My login”;"
+        " or that login is taken from the record first. Nothing was changed."
     )
 
 

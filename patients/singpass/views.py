@@ -18,6 +18,7 @@ from joserfc.jwk import ECKey
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
 from clinic_booking import audit, logs
+from clinic_booking.accounts import sessions, step_up
 from clinic_booking.models import User
 from patients.models import Patient
 from patients.singpass import client, is_on, keys, provider
@@ -48,6 +49,8 @@ class Start(OIDCAuthenticationRequestView):
     def get(self, request: HttpRequest) -> HttpResponse:
         if elsewhere := _at_our_host(request):
             return elsewhere
+        if "add" in request.GET and not step_up.is_fresh(request):
+            return step_up.ask(request)
         try:
             return self._push(request)
         except SingpassError as error:
@@ -115,6 +118,8 @@ class Callback(OIDCAuthenticationCallbackView):
         attempt: Attempt = self.request.singpass
         if attempt.adds_to:
             return redirect("singpass_account")
+        if self.request.user == self.user:
+            sessions.prove(self.request, "singpass")
         self.request.door_methods = ("singpass",)
         with transaction.atomic():
             super().login_success()

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from clinic_booking.accounts import emails, step_up
 from clinic_booking.models import AuditEvent, Event, User
 from patients.models import Consent, LinkingCode, Patient, PatientClinic, SingpassIdentity
 from patients.singpass import linking
@@ -149,7 +150,7 @@ def test_unlinking_takes_the_record_and_ends_the_sessions(desk, clinic, record, 
 
 
 def test_unlinking_leaves_the_other_way_in(desk, clinic, record, shell):
-    User.objects.filter(pk=shell.pk).update(email="ah.hock@example.com")
+    emails.prove(shell, "ah.hock@example.com")
     Patient.objects.filter(pk=record.pk).update(user=shell)
 
     desk.post(url(clinic, record, "desk_singpass_removal"), {"reason": "as asked by the patient"})
@@ -251,3 +252,23 @@ def test_logged_out_on_the_way(there):
 
     assert reason(there.back(query)) == "unknown"
     assert not SingpassIdentity.objects.exists()
+
+
+def test_adding_and_removing_wants_a_fresh_proof(there, patient):
+    token = re.search(r"\?add=([^\"]+)", there.clinic.get(reverse("singpass_account")).content.decode())[1]
+    session = there.clinic.session
+    step_up.forget(session)
+    session.save()
+
+    assert there.start(add=token.replace("%3A", ":")).url.startswith(reverse("step_up"))
+    assert there.clinic.post(reverse("singpass_removal")).url.startswith(reverse("step_up"))
+
+
+def test_singpass_is_a_fresh_proof(there, patient):
+    add(there)
+    session = there.clinic.session
+    step_up.forget(session)
+    session.save()
+    there.log_in()
+
+    assert there.clinic.post(reverse("singpass_removal")).url == reverse("singpass_account")
