@@ -4,8 +4,10 @@ import logging
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from prometheus_client import Counter
 
 logger = logging.getLogger("patients.singpass")
+logins = Counter("singpass_logins", "Logins with Singpass", ["result"])  # done, or the reason why not
 
 
 class Reason(models.TextChoices):
@@ -48,6 +50,7 @@ class SingpassError(Exception):
 
     def log(self) -> None:
         """With the id of the request, which the failure page shows as the reference."""
+        logins.labels(self.reason.value).inc()
         level = logging.ERROR if self.alert else logging.WARNING
         logger.log(
             level, "login with Singpass failed", extra={"reason": self.reason.value, "code": self.code}

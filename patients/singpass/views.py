@@ -23,7 +23,7 @@ from clinic_booking.models import User
 from patients.models import Patient
 from patients.singpass import client, is_on, keys, provider
 from patients.singpass.backend import Attempt
-from patients.singpass.errors import Reason, SingpassError, refused
+from patients.singpass.errors import Reason, SingpassError, logins, refused
 
 STATES = "oidc_states"  # mozilla-django-oidc's name
 STATE_SECONDS = 600
@@ -116,6 +116,7 @@ class Callback(OIDCAuthenticationCallbackView):
 
     def login_success(self) -> HttpResponse:
         attempt: Attempt = self.request.singpass
+        logins.labels("done").inc()
         if attempt.adds_to:
             return redirect("singpass_account")
         if self.request.user == self.user:

@@ -178,6 +178,10 @@ async function control(request, response) {
 
 async function answer(request, response) {
   if (start.control && request.url.startsWith('/__control')) return control(request, response)
+  if (request.url === '/favicon.ico') {
+    response.writeHead(204)
+    return response.end()
+  }
   const [, path] = request.url.split('?')[0].split('/')
   const issuer = issuers.get(path)
   if (!issuer) {
