@@ -18,6 +18,7 @@ from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from clinic_booking.accounts.admin import reset_second_factor, unlock
 from clinic_booking.messages import kinds
 from clinic_booking.messages.texts import unknown_places
 from clinic_booking.models import Event, MessageTemplate, Notification, User
@@ -54,6 +55,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    actions = [reset_second_factor, unlock]
 
 
 @admin.register(Group)

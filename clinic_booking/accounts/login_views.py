@@ -21,6 +21,7 @@ from clinic_booking.accounts.staff import is_staff
 from clinic_booking.accounts.step_up import safe_next
 from clinic_booking.context import Request
 from clinic_booking.models import User
+from clinic_booking.roles import Can, may
 
 SENT = "login_code"
 BUTTONS = ["patients/_singpass_button.html", "account/_nothing.html"]
@@ -140,7 +141,7 @@ def admin_login(request: Request) -> HttpResponse:
 
 
 def after_login(user: User) -> str:
-    if user.memberships.exists():
+    if may(user, Can.SEE_DESK):
         return reverse("desk_home")
     return reverse("home") if is_staff(user) else reverse("me")
 

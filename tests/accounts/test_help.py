@@ -1,0 +1,105 @@
+"""What administrators do for colleagues, and what everybody does with their own ways to log in."""
+
+import pytest
+from allauth.mfa.models import Authenticator
+
+from clinic_booking.accounts import factors, lockout, step_up
+from clinic_booking.models import AuditEvent
+from tests import factories
+from tests.accounts.conftest import App, is_in, log_in
+
+pytestmark = pytest.mark.django_db
+USERS = "/admin/clinic_booking/user/"
+
+
+@pytest.fixture
+def admin(client):
+    user = factories.UserFactory(is_admin=True)
+    client.force_login(user)
+    return user
+
+
+def act(client, name, *users):
+    return client.post(USERS, {"action": name, "_selected_action": [user.pk for user in users]})
+
+
+def test_lost_second_factor_is_reset(client, admin, receptionist, app):
+    App(admin)
+    act(client, "reset_second_factor", receptionist, admin)
+    assert not factors.has_second(receptionist)
+    assert factors.has_second(admin)
+    record = AuditEvent.objects.get(action="revoke")
+    assert (record.subject, record.actor_id) == (f"user:{receptionist.pk}", admin.pk)
+    client.post("/logout/")
+    log_in(client, receptionist)
+    assert client.get("/login/second/").headers["location"] == "/login/setup/"
+
+
+def test_reset_wants_a_fresh_proof(client, admin, receptionist, app):
+    session = client.session
+    step_up.forget(session)
+    session.save()
+    assert act(client, "reset_second_factor", receptionist).headers["location"].startswith("/step-up/")
+    assert factors.has_second(receptionist)
+
+
+def test_reset_ends_open_sessions(client, admin, receptionist, app):
+    factors.reset(receptionist)
+    open_before = type(client)()
+    open_before.force_login(receptionist)
+    factors.reset(receptionist)
+    assert open_before.get("/account/").status_code == 302
+
+
+def test_locked_colleague_is_unlocked(client, admin, receptionist):
+    for _try in range(lockout.ACCOUNT.free):
+        lockout.take(lockout.ACCOUNT, receptionist.username)
+    other = type(client)()
+    assert log_in(other, receptionist).status_code == 429
+    act(client, "unlock", receptionist)
+    assert log_in(other, receptionist).status_code == 302
+    assert AuditEvent.objects.filter(reason="unlocked", actor_id=admin.pk).exists()
+
+
+def test_secrets_have_no_page_in_the_admin(client, admin):
+    assert client.get("/admin/mfa/authenticator/").status_code == 404
+    assert client.get("/admin/account/emailaddress/").status_code == 404
+
+
+def test_staff_keep_a_second_factor(client, receptionist, app):
+    client.force_login(receptionist)
+    only = Authenticator.objects.get(user=receptionist)
+    client.post(f"/account/ways/{only.pk}/removal/")
+    assert factors.has_second(receptionist)
+
+
+def test_nobody_removes_the_way_of_another(client, patient, receptionist, app):
+    client.force_login(patient.user)
+    theirs = Authenticator.objects.get(user=receptionist)
+    assert client.post(f"/account/ways/{theirs.pk}/removal/").status_code == 404
+
+
+def test_app_is_set_up_anew(client, receptionist, app):
+    client.force_login(receptionist)
+    client.get("/account/app/")
+    new = App(receptionist, client.session["new_totp"])
+    assert client.post("/account/app/", {"code": app.code}).status_code == 422
+    assert client.post("/account/app/", {"code": new.code}).status_code == 302
+    assert new.secret == factors.totp_auth.decrypt(
+        Authenticator.objects.get(user=receptionist).data["secret"]
+    )
+
+
+def test_new_recovery_codes_void_the_old(client, receptionist, app):
+    old = factors.new_recovery_codes(receptionist)
+    client.force_login(receptionist)
+    shown = client.post("/account/recovery-codes/").context["codes"]
+    assert factors.check_code(receptionist, old[0]) is None
+    assert factors.check_code(receptionist, shown[0]) == "recovery_code"
+
+
+def test_log_out_is_written_down(client, patient):
+    client.force_login(patient.user)
+    client.post("/logout/")
+    assert not is_in(client)
+    assert AuditEvent.objects.filter(action="logout", actor_id=patient.user.pk).exists()
