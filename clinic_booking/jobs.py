@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.core.management import call_command
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 from procrastinate.worker import Worker
@@ -62,3 +63,15 @@ async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:
 @app.task(name="carry_counts_forward", queue="ops", queueing_lock="carry_counts_forward")
 def carry_counts_forward(timestamp: int) -> None:
     counts.carry_forward()
+
+
+@app.periodic(cron="17 4 * * *")
+@app.task(name="forget_doors", queue="ops", queueing_lock="forget_doors")
+def forget_doors(timestamp: int) -> None:
+    """Codes that are over, tries that count no more, devices nobody uses, sessions that have ended."""
+    from clinic_booking.accounts import codes, devices, lockout
+
+    codes.forget()
+    lockout.forget()
+    devices.forget_old()
+    call_command("clearsessions")

@@ -65,6 +65,20 @@ def colleagues(request: HttpRequest) -> list[DeviceLogin]:
     return [each for each in recent if is_staff(each.user)]
 
 
+def forget_old() -> None:
+    """For the daily job. A device whose cookie has run out goes with it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM clinic_booking_devicelogin WHERE logged_in_at < clock_timestamp() - %s * interval '1 hour'",
+            [HOURS],
+        )
+        cursor.execute(
+            "DELETE FROM clinic_booking_device d WHERE created_at < clock_timestamp() - %s * interval '1 second'"
+            " AND NOT EXISTS (SELECT FROM clinic_booking_devicelogin l WHERE l.device_id = d.id)",
+            [COOKIE_SECONDS],
+        )
+
+
 def _of_cookie(request: HttpRequest) -> Device | None:
     try:
         secret = signing.loads(request.COOKIES.get(COOKIE, ""), salt=SALT, max_age=COOKIE_SECONDS)

@@ -117,6 +117,14 @@ def seconds_left(key: str) -> int:
         return int(row[0]) if row else 0
 
 
+def forget() -> None:
+    """Tries that count no more. For the daily job."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM clinic_booking_doorlock WHERE last_at < clock_timestamp() - interval '2 days'"
+        )
+
+
 def _spoken(seconds: int) -> str:
     if seconds < 60:
         return ngettext("%(n)s second", "%(n)s seconds", seconds) % {"n": seconds}

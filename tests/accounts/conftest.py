@@ -47,6 +47,7 @@ def pass_time(seconds):
         )
         cursor.execute(f"UPDATE clinic_booking_onetimecode SET expires_at = expires_at - {ago}")
         cursor.execute(f"UPDATE clinic_booking_devicelogin SET logged_in_at = logged_in_at - {ago}")
+        cursor.execute(f"UPDATE clinic_booking_device SET created_at = created_at - {ago}")
 
 
 def log_in(client, user, password=PASSWORD, **more):

@@ -4,9 +4,11 @@ import pytest
 from allauth.mfa.models import Authenticator
 
 from clinic_booking.accounts import factors, lockout, step_up
+from clinic_booking.accounts.models import Device, DeviceLogin, DoorLock, OneTimeCode
+from clinic_booking.jobs import forget_doors
 from clinic_booking.models import AuditEvent
 from tests import factories
-from tests.accounts.conftest import App, is_in, log_in
+from tests.accounts.conftest import App, is_in, log_in, pass_time
 
 pytestmark = pytest.mark.django_db
 USERS = "/admin/clinic_booking/user/"
@@ -103,3 +105,15 @@ def test_log_out_is_written_down(client, patient):
     client.post("/logout/")
     assert not is_in(client)
     assert AuditEvent.objects.filter(action="logout", actor_id=patient.user.pk).exists()
+
+
+def test_what_is_over_is_forgotten(client, receptionist, app):
+    client.post("/login/", {"email": "somebody@example.com"})
+    log_in(client, receptionist)
+    client.post("/login/second/", {"code": app.code})
+    rows = [DoorLock, OneTimeCode, DeviceLogin, Device]
+    forget_doors(0)
+    assert all(model.objects.exists() for model in rows)
+    pass_time(40 * 24 * 3600)
+    forget_doors(0)
+    assert not any(model.objects.exists() for model in rows)
