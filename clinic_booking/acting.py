@@ -22,6 +22,7 @@ from clinic_booking import logs
 
 SETTING = "clinic.acting"  # actor|via|request|address, read by the trigger `audit_change`
 IDLE = TransactionStatus.IDLE
+OWN_TRAIL = "clinic_booking_auditevent"  # has its actor in its row
 WRITES = {"INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "DO", "CALL"}
 unsafe = re.compile(r"[^\w.:@/-]", re.ASCII).sub
 
@@ -31,9 +32,7 @@ class Acting:
     via: str
     ip: str = ""
     request: HttpRequest | None = None
-    role: str = ""
-    clinic_id: int | None = None
-    kept: dict[str, Any] = field(default_factory=dict)  # for what lasts as long as the request
+    seen: set[int] = field(default_factory=set)  # patients whose records were read in this request
 
     @property
     def actor_id(self) -> int | None:
@@ -60,6 +59,12 @@ _acting: ContextVar[Acting | None] = ContextVar("acting", default=None)
 
 def now() -> Acting:
     return _acting.get() or _process
+
+
+def saw(*patients: int) -> None:
+    """Their records were read for the answer to this request (`audit/reads.py`)."""
+    if who := _acting.get():
+        who.seen.update(patients)
 
 
 def middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -116,7 +121,7 @@ class Teller:
         word = first_word(sql) if isinstance(sql, str) else "WITH"
         if word == "ROLLBACK":  # to a savepoint: what was told since is forgotten
             self.in_transaction = "?"
-        elif word in WRITES:
+        elif word in WRITES and OWN_TRAIL not in sql[:60]:
             self._tell()
         return execute(sql, params, many, context)
 

@@ -1,4 +1,6 @@
 import uuid
+from collections.abc import Collection
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
@@ -8,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Collate, Now, Reverse
 from django.utils.translation import gettext_lazy as _
 
+from clinic_booking import acting
 from clinic_booking.sealed import SealedModel, SealedTextField
 from patients import identity
 
@@ -100,6 +103,13 @@ class Patient(models.Model):
     @property
     def current_identifiers(self) -> "models.QuerySet[Identifier]":
         return self.identifiers.filter(ended_at=None).order_by("kind")
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> Self:
+        """Whoever is read in a request of staff was looked at (`clinic_booking/audit/reads.py`)."""
+        made = super().from_db(db, field_names, values)
+        acting.saw(made.pk)
+        return made
 
 
 class Identifier(SealedModel):

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 
+from clinic_booking.audit.reads import saw
 from scheduling.models import Clinic
 
 # Slots as arrays by column for each practitioner; bookings by clinic and time, not joined from slots: one that was
@@ -20,7 +21,7 @@ SELECT json_build_object(
         'stations', (SELECT coalesce(json_agg(json_build_object('id', t.id, 'name', t.name) ORDER BY t.name), '[]')
                      FROM scheduling_station t WHERE t.clinic_id = c.id),
         'columns', coalesce(grid.columns, '[]'),
-        'bookings', coalesce(visits.bookings, '[]')) ORDER BY asked.n))::text
+        'bookings', coalesce(visits.bookings, '[]')) ORDER BY asked.n))::text, string_agg(visits.people, ',')
 FROM unnest(%(clinics)s::bigint[], %(first)s::timestamptz[], %(until)s::timestamptz[])
     WITH ORDINALITY AS asked(clinic_id, first, until, n)
 JOIN scheduling_clinic c ON c.id = asked.clinic_id
@@ -55,7 +56,8 @@ CROSS JOIN LATERAL (
         'called', (extract(epoch FROM b.called_at) * 1000)::bigint,
         'started', (extract(epoch FROM b.started_at) * 1000)::bigint,
         'confirmed', coalesce(b.confirmed_version = b.version, false),
-        'overbooked', o.id IS NOT NULL) ORDER BY b.starts_at, b.id) AS bookings
+        'overbooked', o.id IS NOT NULL) ORDER BY b.starts_at, b.id) AS bookings,
+        string_agg(DISTINCT b.patient_id::text, ',') AS people
     FROM scheduling_booking b JOIN patients_patient a ON a.id = b.patient_id
     JOIN scheduling_service v ON v.id = b.service_id
     JOIN scheduling_practitioner p ON p.id = b.practitioner_id
@@ -83,5 +85,7 @@ def dataset(*, clinics: Sequence[Clinic], first: dt.date, days: int, practitione
     }
     with connection.cursor() as cursor:
         cursor.execute(DATASET, params)
-        text: str = cursor.fetchone()[0]
-        return text
+        text: str
+        text, people = cursor.fetchone()
+    saw(int(pk) for pk in (people or "").split(",") if pk)
+    return text

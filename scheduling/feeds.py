@@ -13,6 +13,7 @@ from django.utils.http import parse_etags, quote_etag
 from django.views.decorators.http import require_safe
 from icalendar import Calendar, Event
 
+from clinic_booking.audit import Action, record_list
 from clinic_booking.context import Request
 from clinic_booking.events import publish
 from clinic_booking.models import User
@@ -64,6 +65,13 @@ def feed(request: Request, secret: str) -> HttpResponse:
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "X-Robots-Tag": "noindex"}
     if etag in parse_etags(request.headers.get("if-none-match", "")):
         return HttpResponseNotModified(headers=headers)
+    if found.shows_patients:
+        record_list(
+            Action.EXPORT,
+            f"feed:{found.pk}",
+            by=found.practitioner.user,
+            patients={visit.patient_id for visit in visits},
+        )
     return HttpResponse(as_calendar(found, visits), content_type=CONTENT_TYPE, headers=headers)
 
 

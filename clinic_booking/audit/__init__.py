@@ -16,9 +16,12 @@ Action = AuditEvent.Action
 INSERT = """
 INSERT INTO clinic_booking_auditevent
     (action, subject, patient_id, patients, actor_id, via, role, clinic_id, fields, reason, count, request_id, ip)
-VALUES (%(action)s, %(subject)s, %(patient)s::bigint, %(patients)s::bigint[], %(actor)s::bigint, %(via)s,
-        CASE WHEN %(actor)s::bigint IS NULL THEN '' ELSE audit_role(%(actor)s::bigint, %(clinic)s::bigint) END,
-        %(clinic)s::bigint, %(fields)s::varchar[], %(reason)s, %(count)s, %(request)s, %(ip)s::inet)
+SELECT %(action)s, %(subject)s, %(patient)s::bigint, %(patients)s::bigint[], %(actor)s::bigint, %(via)s, w.role,
+    w.clinic, %(fields)s::varchar[], %(reason)s, %(count)s, %(request)s, %(ip)s::inet
+FROM (SELECT c.clinic, CASE WHEN %(actor)s::bigint IS NULL THEN ''
+                       ELSE audit_role(%(actor)s::bigint, c.clinic) END AS role
+      FROM (SELECT CASE WHEN %(slug)s = '' THEN %(clinic)s::bigint ELSE audit_clinic(%(slug)s) END AS clinic) c) w
+WHERE w.role <> '' OR NOT %(only_staff)s
 """
 
 
@@ -33,9 +36,12 @@ def record(
     reason: str = "",
     count: int = 1,
     patients: Iterable[int] = (),
+    clinic_slug: str = "",
+    only_staff: bool = False,
 ) -> None:
     """Joins the caller's transaction: what is rolled back has not happened. `subject` is kind:id, `fields` are names
-    of fields or classes of them, `count` is how many records a list showed and `patients` whose they are."""
+    of fields or classes of them, `count` is how many records a list showed and `patients` whose they are. With
+    `only_staff` nothing is written of who has neither a role at a clinic nor an office."""
     who = acting.now()
     values = {
         "action": str(action),
@@ -45,6 +51,8 @@ def record(
         "actor": by.pk if by else None,
         "via": who.via,
         "clinic": clinic_id,
+        "slug": clinic_slug,
+        "only_staff": only_staff,
         "fields": list(fields),
         "reason": reason[:200],
         "count": count,
@@ -76,18 +84,29 @@ def record_list(
     by: User | None,
     patients: Iterable[int],
     clinic_id: int | None = None,
+    clinic_slug: str = "",
     fields: Iterable[str] = (),
+    again: float = AGAIN_SECONDS,
+    only_staff: bool = False,
 ) -> None:
     """One row with all the people a page showed. A page that refreshes itself adds a row only for people whom this
-    process has not written down for the same login and subject within the last ten minutes."""
-    shown = set(patients)
-    key, now = (by.pk if by else None, f"{action} {subject}"), time.monotonic()
+    process has not written down for the same login and subject within so many seconds."""
+    key, now = (by.pk if by else None, f"{action} {subject} {clinic_id or clinic_slug}"), time.monotonic()
     known = _seen.get(key, {})
-    fresh = {pk for pk in shown if now - known.get(pk, -AGAIN_SECONDS) >= AGAIN_SECONDS}
+    fresh = {pk for pk in patients if pk not in known or now - known[pk] >= again}
     if not fresh:
         return
     record(
-        action, subject, by=by, clinic_id=clinic_id, fields=fields, count=len(fresh), patients=sorted(fresh)
+        action,
+        subject,
+        by=by,
+        clinic_id=clinic_id,
+        clinic_slug=clinic_slug,
+        fields=fields,
+        count=len(fresh),
+        only_staff=only_staff,
+        patient_id=next(iter(fresh)) if len(fresh) == 1 else None,
+        patients=fresh if len(fresh) > 1 else (),
     )
     # Only what is committed is known: a row that was rolled back is written again.
     transaction.on_commit(lambda: _remember(key, fresh, now))
