@@ -199,6 +199,44 @@ class AuditSeal(models.Model):
         return f"{self.number} {self.kind} {self.day}"
 
 
+class AuditAlert(models.Model):
+    """Unusual looks of one login on one day (`scheduling/audit_alerts.py`). Ids and numbers only."""
+
+    class Kind(models.TextChoices):
+        RECORDS = "records", _("Far more records than usual")
+        NIGHT = "night", _("Many records at night")
+        UNMASK = "unmask", _("Many identity numbers unmasked")
+        BREAK_GLASS = "break_glass", _("Broke the glass often")
+        EXPORT = "export", _("Many exports")
+        LOGIN_FAILED = "login_failed", _("Many failed logins")
+        COLLEAGUE = "colleague", _("Opened the record of a member of staff")
+
+    created_at = models.DateTimeField(_("time"), db_default=ClockTimestamp())
+    day = models.DateField(_("day"))
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind)
+    actor_id = models.BigIntegerField(_("login"))
+    patient_id = models.BigIntegerField(_("patient"), null=True)
+    count = models.PositiveIntegerField(_("number"))
+    limit = models.PositiveIntegerField(_("limit"))
+    closed_at = models.DateTimeField(_("closed at"), null=True)
+    closed_by_id = models.BigIntegerField(_("closed by"), null=True)
+    note = models.CharField(_("what was found"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("alert")
+        verbose_name_plural = _("alerts")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["day", "kind", "actor_id", "patient_id"],
+                name="alert_once_a_day",
+                nulls_distinct=False,
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.actor_id} {self.day}"
+
+
 class Event(models.Model):
     """Something that happened. Append-only (a trigger refuses changes); written by `events.publish` alone."""
 

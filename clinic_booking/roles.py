@@ -58,7 +58,7 @@ ROLES: Mapping[str, frozenset[Can]] = {
     "manager": frozenset(
         _FRONT
         | {Can.SEE_DOCTOR_NOTES, Can.SEE_BOOKS, Can.REFUND_ANY, Can.SEE_REPORT, Can.OVERBOOK}
-        | {Can.UNMASK, Can.REVIEW_GLASS}
+        | {Can.UNMASK, Can.REVIEW_GLASS, Can.SEE_AUDIT}
     ),
     "finance": frozenset(_MONEY | {Can.SEE_BOOKS, Can.REFUND_ANY, Can.SEE_CONTACTS}),
 }

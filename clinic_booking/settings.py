@@ -88,8 +88,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "clinic_booking.audit.reads.middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "clinic_booking.audit.reads.middleware",
     "clinic_booking.accounts.sessions.middleware",
     "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -185,6 +185,17 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # The first seals the trail; older ones, after commas, still prove what they sealed.
 AUDIT_KEYS = required_in_production("AUDIT_KEYS", "development-only-audit-key").split(",")
+
+# What is unusual, by day and login, and after how many looks in an hour somebody is told that they are many.
+AUDIT_LIMITS = {
+    "records": env.int("AUDIT_LIMIT_RECORDS", 200),  # at least; more than three times the usual
+    "night": env.int("AUDIT_LIMIT_NIGHT", 30),
+    "unmask": env.int("AUDIT_LIMIT_UNMASK", 10),
+    "break_glass": env.int("AUDIT_LIMIT_BREAK_GLASS", 2),
+    "export": env.int("AUDIT_LIMIT_EXPORT", 20),
+    "login_failed": env.int("AUDIT_LIMIT_LOGIN_FAILED", 10),
+}
+AUDIT_LOOKS_AN_HOUR = env.int("AUDIT_LOOKS_AN_HOUR", 300)
 
 # -- Doors: second factors, sessions (docs/accounts.md) -------------------------------------------
 

@@ -1,5 +1,4 @@
 import uuid
-from collections.abc import Collection
 from typing import Any, Self
 
 from django.conf import settings
@@ -105,9 +104,9 @@ class Patient(models.Model):
         return self.identifiers.filter(ended_at=None).order_by("kind")
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> Self:
+    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
         """Whoever is read in a request of staff was looked at (`clinic_booking/audit/reads.py`)."""
-        made = super().from_db(db, field_names, values)
+        made = super().from_db(*args, **kwargs)
         acting.saw(made.pk)
         return made
 

@@ -53,4 +53,13 @@ class SchedulingConfig(AppConfig):
     }
 
     def ready(self) -> None:
-        from scheduling import erasure, finders, jobs, metrics, privacy_parts, topics  # noqa: F401  (register what they hold)
+        from scheduling import (  # noqa: F401  (register what they hold)
+            audit_alerts,
+            audit_checks,
+            erasure,
+            finders,
+            jobs,
+            metrics,
+            privacy_parts,
+            topics,
+        )

@@ -3,6 +3,7 @@ from django.views.generic import TemplateView
 
 from scheduling import (
     answers,
+    audit_views,
     claims,
     courses,
     desk,
@@ -22,6 +23,13 @@ about = TemplateView.as_view(template_name="scheduling/help.html", extra_context
 urlpatterns = [
     path("", views.home, name="home"),
     path("book/", views.book, name="book"),
+    path("privacy-office/audit/", audit_views.index, name="audit"),
+    path("privacy-office/audit.csv", audit_views.download, name="audit_csv"),
+    path("privacy-office/audit/review/", audit_views.review, name="audit_review"),
+    path("privacy-office/audit/alerts/<int:pk>/", audit_views.close_alert, name="audit_alert"),
+    path("desk/<slug:clinic>/audit/", audit_views.index, name="desk_audit"),
+    path("desk/<slug:clinic>/audit.csv", audit_views.download, name="desk_audit_csv"),
+    path("desk/<slug:clinic>/audit/review/", audit_views.review, name="desk_audit_review"),
     path("holds/", views.holds, name="holds"),
     path("holds/<uuid:hold_id>/release/", views.release, name="release"),
     path("holds/<uuid:hold_id>/renewal/", views.renewal, name="renewal"),

@@ -38,10 +38,10 @@ def record(
     patients: Iterable[int] = (),
     clinic_slug: str = "",
     only_staff: bool = False,
-) -> None:
+) -> bool:
     """Joins the caller's transaction: what is rolled back has not happened. `subject` is kind:id, `fields` are names
     of fields or classes of them, `count` is how many records a list showed and `patients` whose they are. With
-    `only_staff` nothing is written of who has neither a role at a clinic nor an office."""
+    `only_staff` nothing is written of who has neither a role at a clinic nor an office. Returns whether it was."""
     who = acting.now()
     values = {
         "action": str(action),
@@ -61,6 +61,7 @@ def record(
     }
     with connection.cursor() as cursor:
         cursor.execute(INSERT, values)
+        return bool(cursor.rowcount)
 
 
 def _address(given: str) -> str | None:
@@ -88,15 +89,15 @@ def record_list(
     fields: Iterable[str] = (),
     again: float = AGAIN_SECONDS,
     only_staff: bool = False,
-) -> None:
+) -> int:
     """One row with all the people a page showed. A page that refreshes itself adds a row only for people whom this
-    process has not written down for the same login and subject within so many seconds."""
+    process has not written down for the same login and subject within so many seconds. Returns how many they were."""
     key, now = (by.pk if by else None, f"{action} {subject} {clinic_id or clinic_slug}"), time.monotonic()
     known = _seen.get(key, {})
     fresh = {pk for pk in patients if pk not in known or now - known[pk] >= again}
     if not fresh:
-        return
-    record(
+        return 0
+    is_written = record(
         action,
         subject,
         by=by,
@@ -110,6 +111,7 @@ def record_list(
     )
     # Only what is committed is known: a row that was rolled back is written again.
     transaction.on_commit(lambda: _remember(key, fresh, now))
+    return len(fresh) if is_written else 0
 
 
 def _remember(key: tuple[int | None, str], patients: set[int], now: float) -> None:

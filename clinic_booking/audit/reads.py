@@ -5,9 +5,14 @@ read without the model says so by `saw`. One row for each request at most; pages
 for people who are new on them.
 """
 
+import time
 from collections.abc import Callable, Iterable
 
+from django.conf import settings
+from django.contrib import messages
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 
 from clinic_booking import acting, audit
 
@@ -38,7 +43,7 @@ def write_down(request: HttpRequest, response: HttpResponse, seen: set[int]) -> 
     name = match.view_name if match else "none"
     action = _action(name, response, seen)
     again = 0.0 if action in (Action.EXPORT, Action.PRINT) else audit.AGAIN_SECONDS
-    audit.record_list(
+    new = audit.record_list(
         action,
         f"page:{name}"[:80],
         by=request.user if request.user.is_authenticated else None,
@@ -47,6 +52,22 @@ def write_down(request: HttpRequest, response: HttpResponse, seen: set[int]) -> 
         again=again,
         only_staff=True,
     )
+    if new:
+        _tell_how_many(request, new)
+
+
+def _tell_how_many(request: HttpRequest, new: int) -> None:
+    """Counted in the cache: without it nobody is told, but the trail still says how many it were."""
+    limit = settings.AUDIT_LOOKS_AN_HOUR
+    key = f"audit-looks:{request.user.pk}:{int(time.time()) // 3600}"
+    cache.add(key, 0, 3600)
+    try:
+        total = cache.incr(key, new) or 0
+    except ValueError:  # it ran out between the two
+        return
+    if total // limit > (total - new) // limit:
+        sentence = _("You have opened %(n)s records within the hour. The privacy officer sees this too.")
+        messages.warning(request, sentence % {"n": total})
 
 
 def _action(name: str, response: HttpResponse, seen: set[int]) -> str:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from clinic_booking import audit, stream
 from clinic_booking.audit import changes, jobs, seals
 from clinic_booking.models import AuditEvent, AuditSeal
+from scheduling import consistency
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -211,3 +212,35 @@ def test_the_application_writes_without_being_the_owner(receptionist, clinic):
         assert cursor.fetchone()[0] <= 1
         cursor.execute("RESET ROLE")
     assert AuditEvent.objects.latest("pk").role == "receptionist"
+
+
+def test_months_out_of_time_are_dropped_and_no_damage():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE TABLE {EVENT}_2020_01 PARTITION OF {EVENT} FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')"
+        )
+    audit.record(audit.Action.VIEW, "patient:old", by=None)
+    as_superuser(f"UPDATE {EVENT} SET created_at = '2020-01-05' WHERE subject = 'patient:old'")
+    audit.record(audit.Action.VIEW, "patient:new", by=None)
+    seals.seal()
+    assert dropped("--dry-run", "--as-of", "2022-01-31") == []
+    assert dropped("--dry-run", "--as-of", "2022-02-01") == [f"{EVENT}_2020_01"]
+    assert AuditEvent.objects.filter(subject="patient:old").exists()
+    assert dropped("--as-of", "2022-02-01") == [f"{EVENT}_2020_01"]
+    kept = AuditEvent.objects.order_by("pk").values_list("subject", flat=True)
+    assert list(kept) == ["patient:new", "audit:2020_01"]
+    seals.seal()
+    assert found() == []
+
+
+def dropped(*words):
+    out = io.StringIO()
+    call_command("drop_audit", *words, "--json", stdout=out)
+    return json.loads(out.getvalue())["dropped"]
+
+
+def test_quick_checks_find_a_gap_and_a_sleeping_trigger(sealed):
+    assert [each.name for each in consistency.broken() if "audit" in each.name or "look" in each.name] == []
+    as_superuser("DELETE FROM clinic_booking_auditseal WHERE number = 2")
+    names = [each.name for each in consistency.broken()]
+    assert "each seal of the audit trail follows the one before" in names

@@ -185,7 +185,9 @@ def test_damage_is_named(booking, damage, name):
 
 
 def test_every_check_is_tried():
-    ours = {name for name, query in consistency.CHECKS.items() if "billing_" not in query}
+    ours = {
+        name for name, query in consistency.CHECKS.items() if "billing_" not in query and "audit" not in query
+    }
 
     assert ours == {name for _damage, name in DAMAGES}
 
