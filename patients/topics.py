@@ -20,3 +20,9 @@ declare(
     {"request": int, "act": str, "patient": int | None, "by": int | None},
 )
 declare("patient.details_confirmed", "patient", {"patient": int, "by": int})
+declare(
+    "incident.person",
+    "incident",
+    {"incident": int, "patient": int, "by": int},
+    note="somebody is told of a breach",
+)

@@ -6,6 +6,7 @@ from patients.singpass import views as singpass
 
 urlpatterns = [
     path("", include("patients.rights.urls")),
+    path("privacy-office/", include("patients.retention.urls")),
     path("me/messages/", views.my_messages, name="my_messages"),
     path("me/identity/<uuid:patient>/", identity_views.prepare, name="identity"),
     path("messages/stop/<str:token>/", views.stop_messages, name="stop_messages"),

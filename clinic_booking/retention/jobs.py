@@ -5,6 +5,7 @@ import logging
 from procrastinate.contrib.django import app
 
 from clinic_booking import backups
+from clinic_booking.retention import breach
 from clinic_booking.retention.run import run
 
 logger = logging.getLogger(__name__)
@@ -22,3 +23,9 @@ def anonymise(timestamp: int) -> None:
     logger.info("retention rules applied", extra={"done": sum(each.done for each in outcomes)})
     if sum(each.left for each in outcomes):
         raise LeftOver
+
+
+@app.periodic(cron="*/10 * * * *")
+@app.task(name="remind_of_breaches", queue="ops", queueing_lock="remind_of_breaches")
+def remind_of_breaches(timestamp: int) -> None:
+    breach.remind()

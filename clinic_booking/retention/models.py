@@ -166,6 +166,14 @@ class Incident(models.Model):
     minister_full_at = models.DateTimeField(_("full report to the Minister"), null=True, blank=True)
     commission_at = models.DateTimeField(_("Commission notified"), null=True, blank=True)
     individuals_at = models.DateTimeField(_("individuals notified"), null=True, blank=True)
+    letter = models.TextField(
+        _("letter to the people"),
+        max_length=4000,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("What happened, which data, what we did, what they can do."),
+    )
     closed_at = models.DateTimeField(_("closed"), null=True, blank=True)
     made_at = models.DateTimeField(_("registered"), db_default=Now())
     made_by = models.ForeignKey(

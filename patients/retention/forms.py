@@ -1,0 +1,84 @@
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from clinic_booking.retention.models import Incident, RetentionRule, Vendor
+from patients.retention.models import LegalHold
+
+
+class DayInput(forms.DateInput):
+    input_type = "date"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(format="%Y-%m-%d", **options)
+
+
+class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = RetentionRule
+        fields = ["trigger", "months", "days", "action", "basis"]
+
+
+class HoldForm(forms.Form):
+    scope = forms.ChoiceField(label=_("scope"), choices=LegalHold.Scope.choices)
+    patient = forms.IntegerField(
+        label=_("number of the patient"),
+        required=False,
+        min_value=1,
+        help_text=_("Or the reference of a booking."),
+    )
+    reference = forms.CharField(label=_("reference of the booking"), required=False, max_length=12)
+    period_from = forms.DateField(label=_("first day"), required=False, widget=DayInput())
+    period_until = forms.DateField(label=_("last day"), required=False, widget=DayInput())
+    reason = forms.CharField(label=_("reason"), max_length=200, help_text=_("Without names of patients."))
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        first, last = given.get("period_from"), given.get("period_until")
+        if given.get("scope") == LegalHold.Scope.PERIOD and not (first and last and first <= last):
+            self.add_error("period_from", _("Of a period give the first and the last day."))
+        return given
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(label=_("reason"), max_length=200)
+
+
+class IncidentForm(forms.ModelForm):  # type: ignore[type-arg]
+    data_classes = forms.MultipleChoiceField(
+        label=_("data"), choices=Incident.Data.choices, widget=forms.CheckboxSelectMultiple, required=False
+    )
+
+    class Meta:
+        model = Incident
+        fields = ["title", "facts", "suspected_at", "discovered_at", "data_classes", "people", "is_internal"]
+        fields += ["is_protected", "actor_id", "clinic_id", "subject_kind", "from_at", "until_at", "letter"]
+        widgets = {
+            name: forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+            for name in ("suspected_at", "discovered_at", "from_at", "until_at")
+        } | {"facts": forms.Textarea(attrs={"rows": 4}), "letter": forms.Textarea(attrs={"rows": 8})}
+
+
+class DecideForm(forms.Form):
+    decision = forms.ChoiceField(
+        label=_("decision"), choices=[c for c in Incident.Decision.choices if c[0] != Incident.Decision.OPEN]
+    )
+    reasons = forms.CharField(label=_("reasons"), widget=forms.Textarea(attrs={"rows": 3}), max_length=2000)
+
+
+class VendorForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Vendor
+        fields = [
+            "name",
+            "service",
+            "data",
+            "country",
+            "ground",
+            "contract",
+            "certificate",
+            "review_on",
+            "ended_on",
+        ]
+        widgets = {"review_on": DayInput(), "ended_on": DayInput()}
