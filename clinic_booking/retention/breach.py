@@ -185,7 +185,7 @@ def _update(
 ) -> None:
     """Of two at once one gets the row."""
     with transaction.atomic():
-        if not Incident.objects.filter(pk=incident.pk, closed_at=None, **if_still).update(**values):
+        if not Incident.objects.filter(pk=incident.pk, **{"closed_at": None, **if_still}).update(**values):
             raise Decided
         audit.record(audit.Action.CHANGE, f"incident:{incident.pk}", by=by, fields=[what])
 

@@ -27,17 +27,9 @@ from patients.access import Can, may
 from patients.models import Patient
 from patients.retention import forms, holds
 from patients.retention.models import LegalHold
-from patients.rights.notice_views import retention_told
 
 SHOWN = 50
 PAGES = "patients/office"
-
-
-def retention_lines() -> list[tuple[str, str]]:
-    return [(str(DataClass(rule.data_class).label), rule.period) for rule in rules_in_force()]
-
-
-retention_told.append(retention_lines)
 
 
 def officer(request: Request, what: str = Can.MANAGE_RETENTION) -> User:
