@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("clinic_booking", "0015_seals"),
+        ("clinic_booking", "0017_audit_alerts"),
     ]
 
     operations = [
