@@ -1,5 +1,7 @@
 """What the doors ask for. Never an identity number or a date of birth (PDPC, 2 February 2026)."""
 
+from typing import Any
+
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
@@ -7,6 +9,11 @@ from django.utils.translation import gettext_lazy as _
 
 class PasswordForm(AuthenticationForm):
     """Only its fields and words: who asks the database is `entry.by_password`, which counts tries first."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Patients are most: a phone would scroll past their part of the page.
+        self.fields["username"].widget.attrs.pop("autofocus", None)
 
     def clean(self) -> dict[str, object]:
         return self.cleaned_data
