@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=15, help="for all scans together (15)")
     parser.add_argument("--only", choices=["wapiti", "sqlmap"], help="one of the two")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else the demo would outlive it
     programs = bin_of("scanners")
     with system() as (site, cookie):
         ends = time.monotonic() + options.minutes * 60
