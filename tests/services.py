@@ -7,6 +7,7 @@ import os
 from contextlib import ExitStack
 
 from clinic_booking import local
+from tests import template
 
 _running = ExitStack()
 
@@ -31,6 +32,8 @@ else:
         os.environ["TESTS_START_REDIS"] = "1"
     if missing:
         _start(*missing)
+    if "postgres" in missing:
+        os.environ["TEST_TEMPLATE"] = template.make(os.environ["DATABASE_URL"])
 
 
 def pytest_unconfigure() -> None:

@@ -1,0 +1,66 @@
+"""A migrated database to copy: each test process would migrate one for itself, and so would each run.
+
+Kept under `.local/`, by a fingerprint of the migrations and of what they import.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from clinic_booking import local
+
+NAME = "template_clinic"
+KEPT = local.LOCAL / "test-templates"
+OURS = re.compile(r"^(?:from|import) ((?:clinic_booking|patients|scheduling|billing)[\w.]*)", re.MULTILINE)
+
+
+def make(server_url: str) -> str:
+    """Makes the database on the server, whose databases are ours alone. Returns its name."""
+    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{NAME}"))
+    _run("createdb", "--maintenance-db", server_url, NAME)
+    kept = KEPT / _fingerprint()
+    if kept.exists():
+        _run("psql", "--quiet", "--dbname", url, "--file", str(kept / "roles.sql"))
+        _run("pg_restore", "--dbname", url, "--exit-on-error", "--single-transaction", str(kept / "database"))
+        return NAME
+    environment = {**os.environ, "DATABASE_URL": url, "STATEMENT_TIMEOUT_MS": "0"}
+    migrate = [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity", "0"]
+    subprocess.run(migrate, cwd=local.ROOT, env=environment, check=True)
+    _keep(url, kept)
+    return NAME
+
+
+def _keep(url: str, kept: Path) -> None:
+    new = kept.with_name(f"{kept.name}.{os.getpid()}")
+    new.mkdir(mode=0o700, parents=True)
+    _run("pg_dumpall", "--roles-only", "--dbname", url, "--file", str(new / "roles.sql"))
+    _run("pg_dump", "--format", "custom", "--compress", "1", "--dbname", url, "--file", str(new / "database"))
+    for old in KEPT.iterdir():
+        if old != new and "." not in old.name:
+            for file in old.iterdir():
+                file.unlink()
+            old.rmdir()
+    new.rename(kept)
+
+
+def _fingerprint() -> str:
+    migrations = sorted(local.ROOT.glob("*/migrations/*.py"))
+    imported = {
+        local.ROOT / f"{name.replace('.', '/')}{end}"
+        for path in migrations
+        for name in OURS.findall(path.read_text())
+        for end in (".py", "/__init__.py")
+    }
+    digest = hashlib.sha256()
+    for path in [*migrations, *sorted(imported), local.ROOT / "requirements.txt"]:
+        if path.exists():
+            digest.update(f"{path.relative_to(local.ROOT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:24]
+
+
+def _run(program: str, *arguments: str) -> None:
+    subprocess.run([local.PG_BIN / program, *arguments], check=True, stdout=subprocess.DEVNULL)
