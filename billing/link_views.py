@@ -19,6 +19,7 @@ from billing.gateway import Intent, PaymentProviderDown
 from billing.models import Bill, Payment
 from billing.paylinks import Opened
 from billing.views import is_token, wants_json
+from clinic_booking import rows
 from clinic_booking.context import Request
 from scheduling.booking import database_now
 from scheduling.errors import BookingError
@@ -114,5 +115,6 @@ def _answer(request: Request, token: str, standing: str, message: str = "", **fa
 
 def _find(token: str) -> Opened:
     if found := paylinks.opened(token):
+        rows.reveal(found.bill.patient_id)
         return found
     raise Http404

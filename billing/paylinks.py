@@ -20,6 +20,7 @@ from billing.locks import change
 from billing.models import Bill, Payment
 from billing.payments import MAX_ATTEMPTS, TooManyAttempts
 from billing.winning import REASONS, BeingPaid, check_is_due
+from clinic_booking import rows
 from clinic_booking.events import publish
 from clinic_booking.models import Event, User
 from scheduling.booking import database_now
@@ -50,6 +51,7 @@ def path(bill: Bill, expires_at: dt.datetime) -> str:
     return reverse("pay_link", args=[token])
 
 
+@rows.all_rows()
 def opened(token: str) -> Opened | None:
     """What the link is for, also when it has run out; None for what is no link."""
     try:
@@ -98,6 +100,7 @@ def last_sent(bill: Bill) -> Sent | None:
     return Sent(event.created_at, dt.datetime.fromtimestamp(event.data["expires_at"], dt.UTC))
 
 
+@rows.all_rows()
 def pay(*, bill_id: int, confirmation_token: str, return_url: str) -> Intent | None:
     """One attempt to pay what is due. Raises VisitOver, PaidAlready, BeingPaid, TooManyAttempts."""
     if booking_id := Bill.objects.values_list("booking", flat=True).get(pk=bill_id):

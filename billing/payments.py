@@ -26,6 +26,7 @@ from billing.gateway import (
 from billing.locks import Overtaken, change, flag, is_ours, key, lock, outside, tell
 from billing.models import Bill, Payment
 from billing.winning import is_over, record_charge, win
+from clinic_booking import rows
 from patients.models import Patient
 from scheduling import booking as bookings
 from scheduling.errors import BookingError, ChangedMeanwhile, HoldExpired, WrongState
@@ -53,6 +54,7 @@ class TooManyAttempts(BookingError):
     sentence = _("The payment was refused too often. Please call the clinic to book.")
 
 
+@rows.all_rows()
 def pay(*, hold: Hold, patient: Patient, confirmation_token: str, return_url: str) -> Intent | None:
     """One attempt to pay for a live hold. Returns the intent as last seen, for the browser's next step.
 
@@ -145,6 +147,7 @@ def _create(payment: Payment) -> Intent:
 # -- The one decision ----------------------------------------------------------------------------
 
 
+@rows.all_rows()
 def finalize(payment_id: uuid.UUID, *, intent: Intent | None = None, attempt: int = 0) -> Intent | None:
     """Bring our side to where the provider is; returns the intent as last seen. Safe to repeat.
 
@@ -292,6 +295,7 @@ def _record_capture(payment: Payment, intent: Intent) -> None:
 # -- Giving up -----------------------------------------------------------------------------------
 
 
+@rows.all_rows()
 def give_up(payment_id: uuid.UUID) -> bool:
     """Give up an undecided payment whose hold is over. The caller goes on with `finalize`. True when it is given up."""
     with transaction.atomic(durable=True):
@@ -316,6 +320,7 @@ def may_wait(payment: Payment, now: dt.datetime) -> bool:
     return Hold.objects.get(pk=payment.hold_id).is_live(now)
 
 
+@rows.all_rows()
 def resume(payment_id: uuid.UUID) -> Intent | None:
     """Go on with a payment nobody may be waiting for any more. Raises PaymentProviderDown."""
     seen = finalize(payment_id)

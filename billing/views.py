@@ -22,6 +22,7 @@ from billing.checkout import Details, Standing
 from billing.forms import DetailsForm
 from billing.gateway import Intent, PaymentProviderDown
 from billing.models import Payment
+from clinic_booking import rows
 from clinic_booking.context import Request
 from clinic_booking.middleware import says_so_itself
 from clinic_booking.models import User
@@ -131,6 +132,7 @@ def known_patient(request: Request, hold: Hold, form: DetailsForm) -> Patient:
     patient = steps.record_details(hold=hold, details=details, user=user, guest_id=guest_id)
     if user is None:
         request.session["patient"] = patient.pk
+        rows.reveal(patient.pk)
     return patient
 
 

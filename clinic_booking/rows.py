@@ -7,13 +7,15 @@ verb, which decides for itself what it may touch: in it the role is `clinic_app`
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from django.contrib.auth import SESSION_KEY
-from django.db import connection, transaction
+from django.db import connection
 from django.db.migrations.operations import RunSQL
 from django.http import HttpRequest, HttpResponse
 from psycopg import Error as DatabaseError
+from psycopg.pq import TransactionStatus
 
 APP, VISITOR = "clinic_app", "clinic_visitor"
 ENDS_OR_MARKS = ("SAVEPOINT", "ROLLBACK", "RELEASE")
@@ -47,8 +49,13 @@ def protect(table: str, *, patient: str = "patient_id", clinic: str = "") -> Run
 
 @contextmanager
 def all_rows() -> Iterator[None]:
-    """For what a page must look up before it knows whom it shows: by a key, a token, a word that was typed."""
-    with transaction.atomic():
+    """For what a page must look up before it knows whom it shows, or shows nobody of: by a key, a token, a word that
+    was typed. Say beside it what the look-up itself is limited by. Serves as a decorator, too."""
+    visit = _visit.get()
+    if visit is None or visit.is_paused or _transaction() is not None:
+        yield
+        return
+    with visit.pause():
         yield
 
 
@@ -60,31 +67,36 @@ def reveal(patient_id: int) -> None:
 
 def middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     def answer(request: HttpRequest) -> HttpResponse:
-        visit = _Visit(*_who(request))
+        visit = _Visit(_who(request))
+        token = _visit.set(visit)
         with connection.execute_wrapper(visit):
             try:
                 return get_response(request)
             finally:
+                _visit.reset(token)
                 visit.leave()
 
     return answer
 
 
-def _who(request: HttpRequest) -> tuple[int | None, Sequence[str]]:
-    """The login, and the references of visits that this browser has seen. Without a cookie nothing is loaded."""
+def _who(request: HttpRequest) -> list[object]:
+    """The login, and what this browser's session knows: references of visits, entries of the waitlist, the patient
+    whom a guest made. Without a cookie nothing is loaded."""
     if not request.COOKIES:
-        return None, []
-    user_id = request.user.pk if SESSION_KEY in request.session else None
-    return user_id, request.session.get("bookings", [])
+        return [None, [], [], None]
+    session = request.session
+    user_id = request.user.pk if SESSION_KEY in session else None
+    return [user_id, session.get("bookings", []), session.get("waiting", []), session.get("patient")]
 
 
 class _Visit:
     """Around each statement of a request: the role that fits. Its own statements go past Django, which counts and
     logs those of the page."""
 
-    def __init__(self, user_id: int | None, references: Sequence[str]) -> None:
-        self.user_id, self.references = user_id, references
+    def __init__(self, who: Sequence[object]) -> None:
+        self.who = who
         self.has_entered = False
+        self.is_paused = False
         self.transaction: object = None
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -95,14 +107,30 @@ class _Visit:
 
     def take_role(self) -> None:
         running = _transaction()
-        if running is None and not self.has_entered:
+        if running is None and not self.has_entered and not self.is_paused:
             self.has_entered = True
-            _run("SELECT visitor_enter(%s::bigint, %s::text[])", [self.user_id, list(self.references)])
+            _run("SELECT visitor_enter(%s::bigint, %s::text[], %s::bigint[], %s::bigint)", self.who)
         elif self.has_entered and running is not self.transaction:
             # Where a test has wrapped all in a transaction, its end does not give the role back.
             if connection.in_atomic_block:
-                _run(f"SET LOCAL ROLE {VISITOR if running is None else APP}")
+                _run(f"SET LOCAL ROLE {VISITOR if running is None and not self.is_paused else APP}")
             self.transaction = running
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        self.is_paused = True
+        if entered := self.has_entered:
+            _run(f"SET ROLE {APP}")
+        try:
+            yield
+        finally:
+            self.is_paused = False
+            if (
+                entered
+                and connection.connection
+                and connection.connection.info.transaction_status != TransactionStatus.INERROR
+            ):
+                _run(f"SET ROLE {VISITOR}")
 
     def leave(self) -> None:
         if not self.has_entered or connection.connection is None:
@@ -116,6 +144,9 @@ class _Visit:
 
 def _run(statement: str, params: Sequence[object] = ()) -> None:
     connection.connection.execute(statement, params or None)
+
+
+_visit: ContextVar[_Visit | None] = ContextVar("visit", default=None)
 
 
 def _transaction() -> object:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from clinic_booking import rows
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from scheduling import arrivals, desk_notes, feeds
@@ -81,6 +82,7 @@ def _page(request: Request, me: Practitioner, day: dt.date | None = None, secret
     return render(request, "scheduling/doctor.html", context)
 
 
+@rows.all_rows()  # their own visits, at clinics too that they are no member of
 def _days(me: Practitioner, first: dt.date, until: dt.date) -> dict[dt.date, list[Booking]]:
     """The visits by the date at their clinic. A day more on either side: clinics may be in other time zones."""
     start = dt.datetime.combine(first - dt.timedelta(1), dt.time(), dt.UTC)
@@ -95,6 +97,7 @@ def _days(me: Practitioner, first: dt.date, until: dt.date) -> dict[dt.date, lis
     return days
 
 
+@rows.all_rows()
 def _today(me: Practitioner, now: dt.datetime) -> dt.date:
     """Where they work next, or worked last."""
     ahead = Booking.objects.filter(practitioner=me).select_related("clinic")
@@ -161,6 +164,7 @@ def _me(request: Request) -> Practitioner:
     return get_object_or_404(Practitioner, user=_user(request))
 
 
+@rows.all_rows()
 def _own(request: Request, reference: str) -> Booking:
     own = Booking.objects.filter(practitioner__user=_user(request)).select_related("clinic", "patient")
     return get_object_or_404(own, reference=reference)

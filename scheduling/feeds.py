@@ -13,6 +13,7 @@ from django.utils.http import parse_etags, quote_etag
 from django.views.decorators.http import require_safe
 from icalendar import Calendar, Event
 
+from clinic_booking import rows
 from clinic_booking.audit import Action, record_list
 from clinic_booking.context import Request
 from clinic_booking.events import publish
@@ -54,6 +55,7 @@ def revoke_feed(*, practitioner: Practitioner, by: User) -> None:
 
 
 @require_safe
+@rows.all_rows()  # the secret address is the key
 def feed(request: Request, secret: str) -> HttpResponse:
     """Asked for by calendar programs every few minutes: what has not changed is not written again."""
     open_ones = CalendarFeed.objects.filter(revoked_at=None, practitioner__is_active=True)

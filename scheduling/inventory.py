@@ -243,6 +243,7 @@ TAKE_TIME = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '120s
 PREPARE = """
 CREATE TEMP TABLE IF NOT EXISTS wanted_slot (clinic_id bigint, practitioner_id bigint, station_id bigint,
     template_id bigint, exception_id bigint, starts_at timestamptz, ends_at timestamptz) ON COMMIT DELETE ROWS;
+GRANT ALL ON wanted_slot TO clinic_app;
 TRUNCATE wanted_slot
 """
 

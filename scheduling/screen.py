@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from clinic_booking import rows
 from clinic_booking.context import Request
 from scheduling.locks import database_now
 from scheduling.models import Booking, Clinic, Station, VisitTicket, WalkIn
@@ -34,6 +35,7 @@ def screen(request: Request, clinic: str) -> HttpResponse:
     return render(request, "scheduling/_calls.html" if request.htmx else "scheduling/screen.html", context)
 
 
+@rows.all_rows()  # of numbers, nobody's name
 def calls(clinic: Clinic, now: dt.datetime) -> list[Call]:
     """The latest first. Once they have gone in, they leave the screen."""
     since, today = now - STAYS, clinic.local_date(now)

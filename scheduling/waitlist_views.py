@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from clinic_booking import rows
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import phone
@@ -99,6 +100,7 @@ def _patient(request: Request, contact: ContactForm | None) -> Patient:
     patient = record_contact(user=_user(request), guest=_guest(request), details=details)
     if patient.user_id is None:
         request.session["patient"] = patient.pk
+        rows.reveal(patient.pk)
     return patient
 
 

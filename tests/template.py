@@ -37,7 +37,10 @@ def make(server_url: str) -> str:
 def _keep(url: str, kept: Path) -> None:
     new = kept.with_name(f"{kept.name}.{os.getpid()}")
     new.mkdir(mode=0o700, parents=True)
-    _run("pg_dumpall", "--roles-only", "--dbname", url, "--file", str(new / "roles.sql"))
+    roles = new / "roles.sql"
+    _run("pg_dumpall", "--roles-only", "--no-role-passwords", "--dbname", url, "--file", str(roles))
+    owner = urlsplit(url).username
+    roles.write_text("\n".join(line for line in roles.read_text().splitlines() if f" {owner}" not in line))
     _run("pg_dump", "--format", "custom", "--compress", "1", "--dbname", url, "--file", str(new / "database"))
     for old in KEPT.iterdir():
         if old != new and "." not in old.name:

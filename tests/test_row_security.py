@@ -119,12 +119,18 @@ def test_the_role_of_a_request_ends_with_it_and_pauses_for_verbs():
             seen.append(role())
         with transaction.atomic():
             seen.append(role())
+        with rows.all_rows():
+            seen.append(role())
+            with transaction.atomic():
+                seen.append(role())
+            seen.append(role())
         seen.append(role())
         raise ValueError("of the page")
 
     with pytest.raises(ValueError, match="of the page"):
         ask(page)
-    assert seen == [rows.VISITOR, rows.APP, rows.VISITOR, rows.APP, rows.VISITOR]
+    visitor, app = rows.VISITOR, rows.APP
+    assert seen == [visitor, app, visitor, app, app, app, app, visitor]
     assert role() == before
 
 

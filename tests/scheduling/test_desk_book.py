@@ -126,8 +126,10 @@ def test_a_time_that_is_taken_meanwhile_is_refused(
     assert Booking.objects.count() == 1
 
 
-def test_the_patient_who_is_elsewhere_is_said_to_staff(post, patient, slots):
-    factories.BookingFactory(patient=patient, starts_at=slots[0].starts_at, ends_at=slots[0].ends_at)
+def test_the_patient_who_is_elsewhere_is_said_to_staff(post, patient, clinic, slots):
+    factories.BookingFactory(
+        patient=patient, clinic=clinic, starts_at=slots[0].starts_at, ends_at=slots[0].ends_at
+    )
     answer = post(patient=patient.pk)
     assert answer.status_code == 409
     assert "The patient already has a visit at this time." in answer.content.decode()

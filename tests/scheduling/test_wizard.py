@@ -205,8 +205,8 @@ def test_desk_is_for_staff_of_the_clinic(client, patient, both, clinic):
 
 
 @pytest.mark.parametrize("asked", ["aisyah", "{phone}", "{reference}"])
-def test_desk_finds_patients(client, desk, patient, other_patient, asked):
-    booking = factories.BookingFactory(patient=patient)
+def test_desk_finds_patients(client, desk, patient, other_patient, clinic, asked):
+    booking = factories.BookingFactory(patient=patient, clinic=clinic)
     asked = asked.format(phone=patient.phone[3:], reference=booking.reference.lower())
     page = client.get(desk, {"q": asked}).content.decode()
     assert f"?patient={patient.pk}" in page
