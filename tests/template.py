@@ -6,8 +6,10 @@ Kept under `.local/`, by a fingerprint of the migrations and of what they import
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -42,12 +44,11 @@ def _keep(url: str, kept: Path) -> None:
     owner = urlsplit(url).username
     roles.write_text("\n".join(line for line in roles.read_text().splitlines() if f" {owner}" not in line))
     _run("pg_dump", "--format", "custom", "--compress", "1", "--dbname", url, "--file", str(new / "database"))
-    for old in KEPT.iterdir():
-        if old != new and "." not in old.name:
-            for file in old.iterdir():
-                file.unlink()
-            old.rmdir()
-    new.rename(kept)
+    for old in KEPT.glob("*"):
+        if "." not in old.name:
+            shutil.rmtree(old, ignore_errors=True)
+    with suppress(OSError):  # another run was quicker
+        new.rename(kept)
 
 
 def _fingerprint() -> str:

@@ -11,7 +11,7 @@ WAITS = """EXISTS (
 
 
 class Migration(migrations.Migration):
-    dependencies = [("scheduling", "0022_row_security")]
+    dependencies = [("scheduling", "0023_audit_knows_clinics")]
 
     operations = [
         migrations.RunSQL(
