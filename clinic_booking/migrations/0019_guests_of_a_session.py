@@ -29,7 +29,7 @@ END $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("clinic_booking", "0017_audit_alerts")]
+    dependencies = [("clinic_booking", "0018_incident_letter")]
 
     operations = [
         migrations.RunSQL(ENTER, "DROP FUNCTION visitor_enter(bigint, text[], bigint[], bigint);"),
