@@ -12,7 +12,7 @@ class BillingConfig(AppConfig):
             "returned_cents",
             "due_on",
         ],
-        "billing_contract": ["status", "cancel_reason", "signed_on"],
+        "billing_contract": ["status", "signed_on"],
         "billing_gstrate": ["*"],
         "billing_payment": ["status", "amount_cents", "captured_cents", "refunded_cents", "is_disputed"],
     }

@@ -5,7 +5,16 @@ from django.db.models.signals import post_migrate
 class PatientsConfig(AppConfig):
     name = "patients"
     audit_keeps = {
-        "patients_patient": ["name", "email", "phone", "birth_date", "masked_id", "language", "user_id"]
+        "patients_patient": [
+            "name",
+            "email",
+            "phone",
+            "birth_date",
+            "gender",
+            "masked_id",
+            "language",
+            "user_id",
+        ]
     }
     audit_unwatched = {"patients_patientclinic"}  # kept by triggers of what is watched
 

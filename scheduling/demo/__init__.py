@@ -6,6 +6,7 @@ from collections.abc import Callable
 from django.db import connection, transaction
 
 from scheduling.demo.bookings import book_day, density, finish_past
+from scheduling.demo.identities import make_identities
 from scheduling.demo.people import make_patients
 from scheduling.demo.places import make_places
 from scheduling.demo.staff import make_logins
@@ -22,6 +23,7 @@ def seed(*, say: Callable[[str], None], days: int = DAYS) -> list[Clinic]:
         clinics = make_places(today)
         patients = make_patients()
         make_logins(clinics, patients)
+        make_identities(patients)
     say(f"{len(clinics)} clinics, {len(patients)} patients, staff and logins")
     report = generate(days=days, clinics=clinics, first=today)
     say(f"{report.added} slots added, {report.unchanged} there already")

@@ -12,7 +12,8 @@ from django.utils import timezone
 from billing.demo import bill_bookings, make_contracts
 from billing.models import Bill, Contract, ContractLine
 from clinic_booking.models import Event
-from patients.models import Patient
+from patients.identity import whole_number
+from patients.models import Identifier, Patient
 from scheduling import consistency
 from scheduling.demo import seed
 from scheduling.demo.people import COMMUNITIES, make_patients
@@ -234,3 +235,11 @@ def test_production_refuses_demo_data(settings):
 
     with pytest.raises(CommandError, match="production"):
         call_command("seed_demo")
+
+
+def test_identity_numbers_are_of_nobody(seeded):
+    numbers = Identifier.objects.all()
+    assert len({each.value for each in numbers}) == len(numbers) > 200
+    assert all(each.value.startswith("T9") and whole_number(each.value) for each in numbers)
+    assert not numbers.filter(patient__user__username=username("patient")).exists()
+    assert numbers.filter(checked_at=None).exists()
