@@ -1,8 +1,10 @@
-"""Logs as one JSON object a line. Only named fields are written: no personal data slips in. Card numbers are masked."""
+"""Logs as one JSON object a line. Only named fields are written: no personal data slips in. Should one all the same,
+card numbers, NRIC and FIN are masked."""
 
 import datetime as dt
 import json
 import logging
+import re
 from contextvars import ContextVar
 
 from clinic_booking import pan
@@ -23,6 +25,7 @@ FIELDS = (
     "reason",
     "code",
 )
+IDENTITY_NUMBER = re.compile(r"(?<![a-z0-9])[stfgm]\d{4}(\d{3}[a-z])(?![a-z0-9])", re.IGNORECASE | re.ASCII)
 
 
 class JsonFormatter(logging.Formatter):
@@ -38,4 +41,4 @@ class JsonFormatter(logging.Formatter):
         line |= {name: str(record.__dict__[name]) for name in FIELDS if name in record.__dict__}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return pan.mask(json.dumps(line, ensure_ascii=False))
+        return IDENTITY_NUMBER.sub(r"[id …\1]", pan.mask(json.dumps(line, ensure_ascii=False)))

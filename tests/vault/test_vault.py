@@ -6,6 +6,7 @@ from django.db import IntegrityError, connection, transaction
 
 from clinic_booking import crypto
 from clinic_booking.errors import NotAllowed, TooManyRequests
+from clinic_booking.logs import JsonFormatter
 from clinic_booking.models import AuditEvent, Event, User
 from patients import vault
 from patients.identity import Kind, parse
@@ -220,3 +221,10 @@ def test_no_event_and_no_log_has_the_number(known, staff, clinic, caplog):
     assert len(texts) >= 2
     assert not [text for text in texts if NUMBER[1:8] in text]
     assert crypto.index(nric.indexed) == kept.blind_index
+
+
+def test_log_line_masks_a_number_that_slipped_in():
+    record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "no such patient: %s", (NUMBER.lower(),), None)
+    line = JsonFormatter().format(record)
+    assert NUMBER[1:8] not in line
+    assert f"[id …{NUMBER[-4:].lower()}]" in line
