@@ -6,7 +6,9 @@ import time
 
 from django.db import connection
 
+from clinic_booking.models import User
 from patients.search import find_patients
+from scheduling.models import Clinic, Membership
 
 PATIENTS, ROUNDS = 200_000, 20
 # As they are spread here: a few family names are everybody's.
@@ -50,12 +52,13 @@ FROM unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY AS t(name, phone
 def search_patients() -> list[tuple[str, int, str, str, str]]:
     """What is asked, how many are found, and the milliseconds: median, p95, the slowest."""
     _fill()
+    by = _staff()
     rows = []
     for what, asked in ASKED.items():
         took = []
         for _ in range(ROUNDS):
             begin = time.perf_counter()
-            found = find_patients(asked)
+            found = find_patients(asked, by=by)
             took.append((time.perf_counter() - begin) * 1000)
         p95 = statistics.quantiles(took, n=20)[-1]
         rows.append(
@@ -68,6 +71,21 @@ def search_patients() -> list[tuple[str, int, str, str, str]]:
             )
         )
     return rows
+
+
+def _staff() -> User:
+    """Of a clinic that knows everybody."""
+    by, _made = User.objects.get_or_create(username="bench")
+    clinic = Clinic.objects.order_by("pk").first()
+    Membership.objects.get_or_create(user=by, clinic=clinic, defaults={"role": Membership.Role.MANAGER})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO patients_patientclinic (patient_id, clinic_id) SELECT id, %s FROM patients_patient "
+            "ON CONFLICT DO NOTHING",
+            [clinic.pk],
+        )
+        cursor.execute("VACUUM ANALYZE patients_patientclinic")
+    return by
 
 
 def _fill() -> None:

@@ -56,7 +56,9 @@ def lists(request: Request, clinic: str) -> HttpResponse:
 @require_POST
 def settle(request: Request, clinic: str, payment_id: uuid.UUID) -> HttpResponse:
     here, _managed = _managed_here(request, clinic)
-    payment = get_object_or_404(Payment, Q(hold__clinic=here) | Q(bill__clinic=here), pk=payment_id)
+    payment = get_object_or_404(
+        Payment.objects.visible_to(request.user), Q(hold__clinic=here) | Q(bill__clinic=here), pk=payment_id
+    )
     try:
         payment = settling.settle(payment.pk)
     except NamedError as refusal:

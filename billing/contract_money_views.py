@@ -131,7 +131,7 @@ def send(request: Request, clinic: Clinic, reference: str, bill_id: int) -> Http
 
 
 def _bill(clinic: Clinic, reference: str, bill_id: int) -> Bill:
-    return get_object_or_404(Bill, pk=bill_id, contract=find(clinic, reference))
+    return get_object_or_404(find(clinic, reference).bills, pk=bill_id)
 
 
 def _done(request: Request, clinic: Clinic, reference: str, act: Callable[[], str]) -> HttpResponse:

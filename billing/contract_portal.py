@@ -23,7 +23,7 @@ PAY_WITHIN = dt.timedelta(hours=1)
 def show(request: Request, reference: str) -> HttpResponse:
     """A draft is nothing yet."""
     assert request.user.is_authenticated  # behind `login_required`
-    mine = Contract.objects.filter(patient__user=request.user).exclude(confirmed_at=None)
+    mine = Contract.objects.belonging_to(request.user).exclude(confirmed_at=None)
     contract = get_object_or_404(mine.select_related("clinic", "patient"), reference=reference)
     context = {
         "nav": "me",
@@ -41,5 +41,5 @@ def show(request: Request, reference: str) -> HttpResponse:
 def pay(request: Request, pk: int) -> HttpResponse:
     """To the page where the patient's own bill is paid."""
     assert request.user.is_authenticated  # behind `login_required`
-    bill = get_object_or_404(Bill, pk=pk, patient__user=request.user, contract__isnull=False)
+    bill = get_object_or_404(Bill.objects.belonging_to(request.user), pk=pk, contract__isnull=False)
     return redirect(paylinks.path(bill, database_now() + PAY_WITHIN))

@@ -96,7 +96,7 @@ def index(request: Request, clinic: Clinic) -> HttpResponse:
 @form_methods
 def new(request: Request, clinic: Clinic) -> HttpResponse:
     query = request.GET.get("q", "").strip()[:80]
-    found = patients_like(query)
+    found = patients_like(query, by=user_of(request))
     form = NewForm(request.POST or None, found=found, initial=NewForm.usual(clinic.today()))
     status = 200
     if request.method == "POST":
@@ -117,15 +117,16 @@ def new(request: Request, clinic: Clinic) -> HttpResponse:
     return render(request, "billing/contract_new.html", context, status=status)
 
 
-def patients_like(query: str) -> list[Patient]:
-    """By name, e-mail or phone as people say it. At least two letters, so that nobody leafs through all."""
+def patients_like(query: str, *, by: User) -> list[Patient]:
+    """Known at a clinic of the user; by name, e-mail or phone as people say it. At least two letters, so that nobody
+    leafs through all."""
     if len(query) < 2:
         return []
     digits = "".join(c for c in query if c.isdigit())
-    by = Q(name__icontains=query) | Q(email__icontains=query)
+    like = Q(name__icontains=query) | Q(email__icontains=query)
     if len(digits) >= 4:
-        by |= Q(phone__contains=digits)
-    return list(Patient.objects.filter(by).order_by("name")[:FOUND])
+        like |= Q(phone__contains=digits)
+    return list(Patient.objects.visible_to(by).filter(like).order_by("name")[:FOUND])
 
 
 # -- One contract --------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from scheduling.views import see_other
 def waive(request: Request, clinic: str, reference: str) -> HttpResponse:
     assert request.user.is_authenticated
     here = get_object_or_404(acts_at(request.user, Can.ACT_MONEY), slug=clinic)
-    booking = get_object_or_404(Booking, clinic=here, reference=reference)
+    booking = get_object_or_404(Booking.objects.visible_to(request.user), clinic=here, reference=reference)
     try:
         reason = request.POST.get("reason", "")
         waived = waivers.waive_fee(booking_id=booking.pk, reason=reason, by=request.user)
@@ -39,8 +39,8 @@ def waive(request: Request, clinic: str, reference: str) -> HttpResponse:
 
 @desk_work.act
 def return_money(request: Request, here: Clinic, pk: int) -> HttpResponse:
-    bill = get_object_or_404(Bill, pk=pk, clinic=here)
     assert request.user.is_authenticated
+    bill = get_object_or_404(Bill.objects.visible_to(request.user), pk=pk, clinic=here)
     try:
         counter.return_payment(bill_id=bill.pk, by=request.user)
         said = _("Recorded: the money was given back.")

@@ -22,7 +22,7 @@ from billing.views import wants_json
 from clinic_booking.context import Request
 from clinic_booking.errors import NamedError
 from clinic_booking.models import User
-from clinic_booking.roles import Can
+from clinic_booking.roles import Can, may
 from clinic_booking.templatetags.page import local_date, money
 from scheduling.desk import acts_at
 from scheduling.models import Booking
@@ -67,8 +67,8 @@ def issue(request: Request, clinic: str, reference: str) -> HttpResponse:
     """The bill of a visit that has none yet, so that it can be paid."""
     assert request.user.is_authenticated  # behind `login_required`
     here = get_object_or_404(acts_at(request.user, Can.ACT_MONEY), slug=clinic)
-    booking = get_object_or_404(Booking, clinic=here, reference=reference)
-    return see_other(f"{_home_of(bills.keep_bill(booking.pk))}?pay=1")
+    booking = get_object_or_404(Booking.objects.visible_to(request.user), clinic=here, reference=reference)
+    return see_other(f"{_home_of(bills.keep_bill(booking.pk), request.user)}?pay=1")
 
 
 class RefundForm(forms.Form):
@@ -127,7 +127,7 @@ def _refund_page(
         "key": request.POST.get("idempotency_key") or uuid.uuid4(),
         "limit_cents": desk_refunds.limit_cents(bill, by),
         "refundable_cents": desk_refunds.refundable_cents(bill),
-        "back": _home_of(bill),
+        "back": _home_of(bill, by),
     }
     return render(request, "billing/desk_refund.html", context, status=status)
 
@@ -142,25 +142,33 @@ def _done(request: Request, bill: Bill, act: Callable[[], str]) -> HttpResponse:
         if wants_json(request):
             raise
         messages.error(request, str(refusal))
-        return see_other(_home_of(bill))
+        return see_other(_home_of(bill, user_of(request)))
     if wants_json(request):
         bill.refresh_from_db()
         return JsonResponse(
             {"sentence": sentence, "due_cents": bill.due_cents, "paid_cents": bill.paid_cents}
         )
     messages.success(request, sentence)
-    return see_other(_home_of(bill))
+    return see_other(_home_of(bill, user_of(request)))
 
 
-def _home_of(bill: Bill) -> str:
+def _home_of(bill: Bill, by: User) -> str:
+    if bill.booking and not may(by, Can.SEE_DESK, bill.clinic_id):
+        return reverse("bill", args=[bill.pk])
     if bill.booking:
         return reverse("desk_booking", args=[bill.clinic.slug, bill.booking.reference])
     assert bill.contract
     return reverse("contract", args=[bill.clinic.slug, bill.contract.reference])
 
 
+def user_of(request: Request) -> User:
+    """Behind `login_required`."""
+    assert request.user.is_authenticated
+    return request.user
+
+
 def _bill(request: Request, clinic: str, bill_id: int) -> tuple[Bill, User]:
     assert request.user.is_authenticated  # behind `login_required`
     here = get_object_or_404(acts_at(request.user, Can.ACT_MONEY), slug=clinic)
-    related = Bill.objects.select_related("clinic", "patient", "booking", "contract")
+    related = Bill.objects.visible_to(request.user).select_related("clinic", "patient", "booking", "contract")
     return get_object_or_404(related, clinic=here, pk=bill_id), request.user

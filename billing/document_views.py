@@ -1,7 +1,7 @@
 """Bills, receipts and credit notes: for the patient, and for the staff of the clinic."""
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
@@ -11,7 +11,7 @@ from billing.documents import document_of
 from billing.models import Bill, CreditNote
 from billing.pdf import CONTENT_TYPE, pdf_of
 from clinic_booking.context import Request
-from scheduling.desk import clinics_of
+from clinic_booking.roles import Can, may
 
 RELATED = "patient", "clinic", "booking", "contract"
 SHOWN = 200
@@ -22,7 +22,7 @@ SHOWN = 200
 @require_safe
 def mine(request: Request) -> HttpResponse:
     assert request.user.is_authenticated  # behind `login_required`
-    bills = Bill.objects.filter(patient__user=request.user).select_related("clinic", "booking", "contract")
+    bills = Bill.objects.belonging_to(request.user).select_related("clinic", "booking", "contract")
     context = {"nav": "me", "bills": bills.prefetch_related("lines", "credit_notes").order_by("-pk")[:SHOWN]}
     return render(request, "billing/my_bills.html", context)
 
@@ -44,10 +44,7 @@ def credit_note(request: Request, pk: int, as_pdf: bool = False) -> HttpResponse
 
 def visible_to(request: Request) -> QuerySet[Bill]:
     """The patient's own, those of the staff's clinics, and those of visits that this browser was given by a link."""
-    allowed = Q(booking__reference__in=request.session.get("bookings", []))
-    if request.user.is_authenticated:
-        allowed |= Q(patient__user=request.user) | Q(clinic__in=clinics_of(request.user))
-    return Bill.objects.filter(allowed)
+    return Bill.objects.visible_to(request.user, references=request.session.get("bookings", []))
 
 
 def _show(request: Request, of: Bill | CreditNote, bill: Bill, as_pdf: bool) -> HttpResponse:
@@ -60,6 +57,10 @@ def _show(request: Request, of: Bill | CreditNote, bill: Bill, as_pdf: bool) -> 
         "document": document,
         "of": of,
         "bill": bill,
+        # Who works with the visit has it there.
+        "at_till": may(request.user, Can.ACT_MONEY, bill.clinic_id)
+        and not may(request.user, Can.SEE_DESK, bill.clinic_id)
+        and of is bill,
         "is_mine": request.user.is_authenticated and bill.patient.user_id == request.user.pk,
     }
     return render(request, "billing/document.html", context)

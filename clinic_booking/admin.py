@@ -1,5 +1,6 @@
 """Admin of the kernel, and the base for what only verbs may write."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -7,7 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
@@ -22,11 +23,21 @@ from clinic_booking.accounts.admin import reset_second_factor, unlock
 from clinic_booking.messages import kinds
 from clinic_booking.messages.texts import unknown_places
 from clinic_booking.models import Event, MessageTemplate, Notification, User
+from clinic_booking.roles import Can, may
 
 SHORT = 480  # characters: three to four parts of an SMS, links and all
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ScopedAdmin(ModelAdmin):
+    """Rows of patients as far as `visible_to` goes for whoever was given the permission."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        narrow: Callable[[Any], QuerySet[Any]] | None = getattr(rows, "visible_to", None)
+        return narrow(request.user) if narrow else rows
+
+
+class ReadOnlyAdmin(ScopedAdmin):
     """Look, search, filter: rows are written by verbs."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -56,6 +67,25 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     actions = [reset_second_factor, unlock]
+    list_display = ["username", "first_name", "last_name", "office", "is_active", "is_staff"]
+    list_filter = ["office", "is_active", "is_staff"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Groups and permissions could give what an office may not have."""
+        if obj is None:
+            return super().get_fieldsets(request, obj)
+        fields = ["is_active", "is_staff", "office"]
+        more = ["is_superuser", "groups", "user_permissions"] if request.user.is_superuser else []
+        return [
+            (None, {"fields": ["username", "password"]}),
+            (_("Person"), {"fields": ["first_name", "last_name", "email"]}),
+            (_("Rights"), {"fields": fields + more}),
+            (_("Times"), {"fields": ["last_login", "date_joined"]}),
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        own = ["office", "is_staff"] if obj and obj.pk == request.user.pk else []
+        return [*super().get_readonly_fields(request, obj), *own]
 
 
 @admin.register(Group)
@@ -154,7 +184,7 @@ class JobEventInline(StackedInline, ProcrastinateEventInline):
 
 @admin.register(ProcrastinateJob)
 class JobAdmin(ProcrastinateJobAdmin, ModelAdmin):
-    """Failed jobs can be seen by staff with the permission, and retried by a superuser."""
+    """Failed jobs can be seen by staff with the permission, and retried by who configures."""
 
     list_display = ["pk", "task_name", "queue_name", "pretty_status", "attempts", "scheduled_at"]
     list_filter = ["status", "queue_name", "task_name"]
@@ -163,7 +193,8 @@ class JobAdmin(ProcrastinateJobAdmin, ModelAdmin):
     show_full_result_count = False
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        return super().get_actions(request) if request.user.is_superuser else {}
+        may_act = request.user.is_superuser or may(request.user, Can.CONFIGURE)
+        return super().get_actions(request) if may_act else {}
 
 
 from clinic_booking import parked_admin  # noqa: E402, F401  (registers its own, which are ReadOnlyAdmin)

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
@@ -6,6 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from clinic_booking import roles
 from clinic_booking.messages.kinds import Channel
 
 
@@ -26,6 +29,15 @@ class User(AbstractUser):
         db_default="",
         help_text=_("For the whole group. A system administrator sees no patient data."),
     )
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        decided = roles.configures(self, perm)
+        return super().has_perm(perm, obj) if decided is None else decided
+
+    def has_module_perms(self, app_label: str) -> bool:
+        opened = app_label in roles.CONFIGURATION and roles.may(self, roles.Can.CONFIGURE)
+        return opened or super().has_module_perms(app_label)
+
     session_generation = models.PositiveIntegerField(
         _("generation of sessions"), default=0, db_default=0, editable=False
     )

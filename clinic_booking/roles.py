@@ -73,6 +73,27 @@ OFFICES: Mapping[str, frozenset[Can]] = {
 }
 NO_PATIENT_DATA = "system_admin"
 
+# Pages of Django's admin for who configures. All others are patient data: their permissions are given by name, to no
+# superuser and to nobody who configures.
+CONFIGURATION = {
+    "clinic_booking": {"user", "event", "messagetemplate", "parked", "reader"},
+    "procrastinate": {"procrastinatejob", "procrastinateevent"},
+    "scheduling": {"legalentity", "clinic", "station", "walkingtime", "equipment", "practitioner", "service"}
+    | {"servicepolicy", "membership", "calendarfeed", "reminderrule", "scheduletemplate", "templatebreak"}
+    | {"scheduleexception"},
+    "billing": {"gstrate"},
+}
+
+
+def configures(user: "User", permission: str) -> bool | None:
+    """Whether the office gives this permission of Django's; None for what is decided as Django does."""
+    app, _dot, codename = permission.partition(".")
+    if app == "auth":  # groups and permissions could give what the office may not have
+        return None if user.is_superuser else False
+    if codename.partition("_")[2] in CONFIGURATION.get(app, ()):
+        return may(user, Can.CONFIGURE) or None
+    return False if user.is_superuser or user.office == NO_PATIENT_DATA else None
+
 
 def may(user: "User | AnonymousUser", what: str, clinic: Any = None) -> bool:
     """Asks the database once for each user object, so once for each request."""

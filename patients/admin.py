@@ -4,15 +4,16 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+
 from unfold.admin import ModelAdmin
 
-from clinic_booking.admin import ReadOnlyAdmin
+from clinic_booking.admin import ReadOnlyAdmin, ScopedAdmin
 from patients.models import Consent, Identifier, Patient, PrivacyNotice
 from patients.rights import notices
 
 
 @admin.register(Patient)
-class PatientAdmin(ModelAdmin):
+class PatientAdmin(ScopedAdmin):
     list_display = ["name", "email", "phone", "birth_date", "masked_id", "created_at"]
     search_fields = ["name", "email", "phone"]
     readonly_fields = ["uuid", "masked_id", "created_at"]

@@ -10,8 +10,10 @@ from django.db.models.functions import Collate, Now, Reverse
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking import acting
+from clinic_booking.models import ClockTimestamp
 from clinic_booking.sealed import SealedModel, SealedTextField
 from patients import identity
+from patients.access import PatientQuerySet
 
 
 class Words(models.Func):
@@ -73,6 +75,8 @@ class Patient(models.Model):
         editable=False,
         help_text=_("Nothing is left that says who it was; of the birth date the year."),
     )
+
+    objects = PatientQuerySet["Patient"].as_manager()
 
     class Meta:
         verbose_name = _("patient")
@@ -214,6 +218,51 @@ class PatientClinic(models.Model):
 
     def __str__(self) -> str:
         return f"{self.patient_id} at {self.clinic_id}"
+
+
+class BrokenGlass(models.Model):
+    """Somebody of the staff opened the record of a patient who is not known at their clinic, for a reason."""
+
+    patient = models.ForeignKey(
+        Patient, models.CASCADE, related_name="broken_glass", verbose_name=_("patient")
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="broken_glass", verbose_name=_("by")
+    )
+    clinic_id = models.BigIntegerField(_("clinic"), help_text=_("Where they work."))
+    reason = models.CharField(_("reason"), max_length=200)
+    created_at = models.DateTimeField(_("opened at"), db_default=ClockTimestamp())
+    expires_at = models.DateTimeField(_("open until"))
+    reviewed_at = models.DateTimeField(_("looked at"), null=True, blank=True)
+    reviewed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("looked at by"),
+    )
+    is_justified = models.BooleanField(_("justified"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("broken glass")
+        verbose_name_plural = _("broken glasses")
+        indexes = [
+            models.Index(fields=["user", "expires_at"], name="glass_of_user"),
+            models.Index(
+                fields=["clinic_id"], condition=models.Q(reviewed_at=None), name="glass_not_reviewed"
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(reviewed_at=None, reviewed_by=None, is_justified=None)
+                | models.Q(reviewed_at__isnull=False, reviewed_by__isnull=False, is_justified__isnull=False),
+                name="glass_review_is_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.patient_id}"
 
 
 class Consent(models.Model):

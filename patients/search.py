@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet
 
+from clinic_booking.models import User
+from clinic_booking.rows import all_rows
 from patients import vault
+from patients.access import clinic_ids
 from patients.identity import whole_number
 from patients.models import Patient
 
@@ -54,8 +58,8 @@ def is_enough(asked: str) -> bool:
     return len(asked) >= (LEAST_CJK if is_cjk(asked) else LEAST)
 
 
-def find_patients(asked: str, *, limit: int = SHOWN) -> list[Patient]:
-    """At most `limit`, the best first. Fewer than 3 characters (2 of a CJK name) find nobody.
+def find_patients(asked: str, *, by: User, limit: int = SHOWN) -> list[Patient]:
+    """At most `limit` of whom the user may see, the best first. Fewer than 3 characters (2 of CJK) find nobody.
 
     A whole NRIC or FIN finds who has it: it must not come in an address, where logs would keep it.
     """
@@ -63,19 +67,20 @@ def find_patients(asked: str, *, limit: int = SHOWN) -> list[Patient]:
     if not is_enough(asked):
         return []
     if number := whole_number(asked):
-        return list(vault.with_number(number)[:limit])
+        seen = Patient.objects.visible_to(by)
+        return list(seen.filter(pk__in=vault.with_number(number))[:limit])
     found: dict[int, None] = {}
     if is_masked_id(asked):
-        found |= dict.fromkeys(_ids("masked_id = %s", [asked.upper()], limit))
+        found |= dict.fromkeys(_ids("masked_id = %(value)s", asked.upper(), limit, by))
     for finder in _finders:
         found |= dict.fromkeys(finder(asked))
     if len(found) < limit:
-        found |= dict.fromkeys(_by_name_and_phone(asked, limit))
-    patients = Patient.objects.in_bulk(list(found)[:limit])
-    return [patients[pk] for pk in found if pk in patients]
+        found |= dict.fromkeys(_by_name_and_phone(asked, limit, by))
+    patients = Patient.objects.visible_to(by).in_bulk(list(found)[: limit * 2])
+    return [patients[pk] for pk in found if pk in patients][:limit]
 
 
-def _by_name_and_phone(asked: str, limit: int) -> list[int]:
+def _by_name_and_phone(asked: str, limit: int, by: User) -> list[int]:
     if is_phone(asked):
         words, digits = [], re.sub(r"\D", "", asked)
     else:
@@ -83,68 +88,99 @@ def _by_name_and_phone(asked: str, limit: int) -> list[int]:
         digits = "".join(word for word in words if word.isdecimal() and len(word) >= LEAST)
         words = [word for word in words if not word.isdecimal()]
     if not words:
-        return _by_phone(digits, limit) if len(digits) >= LEAST else []
-    return _by_name(words, digits, limit)
+        return _by_phone(digits, limit, by) if len(digits) >= LEAST else []
+    return _by_name(words, digits, limit, by)
 
+
+# Known at a clinic of who asks, or opened by breaking the glass.
+KNOWN = """(EXISTS (
+    SELECT FROM patients_patientclinic known
+    WHERE known.patient_id = patients_patient.id AND known.clinic_id = ANY(%(clinics)s)
+) OR EXISTS (
+    SELECT FROM patients_brokenglass glass WHERE glass.patient_id = patients_patient.id AND glass.user_id = %(user)s
+        AND glass.expires_at > clock_timestamp()
+))"""
 
 # `patients_words(name)` is the expression of the index patient_words.
-BY_NAME = """
+BY_NAME = f"""
 WITH exact AS MATERIALIZED (
-    SELECT id, name, phone FROM patients_patient WHERE patients_words(name) @@ %(exact)s::tsquery LIMIT %(many)s
+    SELECT id, name, phone FROM patients_patient
+    WHERE patients_words(name) @@ %(exact)s::tsquery AND {KNOWN} LIMIT %(many)s
 ), starts AS MATERIALIZED (
-    SELECT id, name, phone FROM patients_patient WHERE patients_words(name) @@ %(starts)s::tsquery LIMIT %(many)s
+    SELECT id, name, phone FROM patients_patient
+    WHERE patients_words(name) @@ %(starts)s::tsquery AND {KNOWN} LIMIT %(many)s
 )
 SELECT id FROM (SELECT *, 0 AS rank FROM exact UNION ALL SELECT *, 1 FROM starts) found
 WHERE %(digits)s = '' OR phone LIKE '%%' || %(digits)s || '%%'
 GROUP BY id, name ORDER BY min(rank), name, id LIMIT %(limit)s
-"""
+"""  # noqa: S608  (constants)
 
 
-def _by_name(words: list[str], digits: str, limit: int) -> list[int]:
+def _by_name(words: list[str], digits: str, limit: int, by: User) -> list[int]:
     params: dict[str, Any] = {
         "exact": " & ".join(f"'{word}'" for word in words),
         "starts": " & ".join(f"'{word}':*" for word in words),
         "digits": digits,
         "many": LOOKED_AT * (10 if digits else 1),
         "limit": limit,
+        **_scope(by),
     }
     with connection.cursor() as cursor:
         cursor.execute(BY_NAME, params)
         return [pk for (pk,) in cursor.fetchall()]
 
 
-def _by_phone(digits: str, limit: int) -> list[int]:
+def _by_phone(digits: str, limit: int, by: User) -> list[int]:
     """By its beginning with or without the country's code, or by its last digits."""
     found: dict[int, None] = {}
     for begin in (f"+65{digits}%", f"+{digits}%"):
-        found |= dict.fromkeys(_ids('phone COLLATE "C" LIKE %s', [begin], limit))
-    found |= dict.fromkeys(_ids('reverse(phone) COLLATE "C" LIKE %s', [f"{digits[::-1]}%"], limit))
+        found |= dict.fromkeys(_ids('phone COLLATE "C" LIKE %(value)s', begin, limit, by))
+    found |= dict.fromkeys(_ids('reverse(phone) COLLATE "C" LIKE %(value)s', f"{digits[::-1]}%", limit, by))
     return list(found)
 
 
-def _ids(condition: str, params: list[Any], limit: int) -> list[int]:
+def _ids(condition: str, value: Any, limit: int, by: User | None) -> list[int]:
+    """Where `by` is nobody, of all clinics: `duplicates` alone may ask so."""
     # Without an order, so that a common beginning needs no look at all of its rows.
-    query = f"""SELECT id FROM (SELECT id, name FROM patients_patient WHERE {condition} LIMIT {LOOKED_AT}) found
-        ORDER BY name, id LIMIT %s"""  # noqa: S608  (constants)
+    known = f"AND {KNOWN}" if by else ""
+    query = f"""SELECT id FROM (
+            SELECT id, name FROM patients_patient WHERE {condition} {known} LIMIT {LOOKED_AT}
+        ) found ORDER BY name, id LIMIT %(limit)s"""  # noqa: S608  (constants)
     with connection.cursor() as cursor:
-        cursor.execute(query, [*params, limit])
+        cursor.execute(query, {"value": value, "limit": limit, **(_scope(by) if by else {})})
         return [pk for (pk,) in cursor.fetchall()]
+
+
+def _scope(by: User) -> dict[str, Any]:
+    return {"clinics": clinic_ids(by), "user": by.pk}
 
 
 # -- Two of the same person ----------------------------------------------------------------------
 
 
-def duplicates(*, name: str, phone: str = "", birth_date: dt.date | None = None) -> list[Patient]:
-    """Who may be the same person: with this phone, or with such a name and this birth date (or none known)."""
+def duplicates(
+    *, name: str, phone: str = "", birth_date: dt.date | None = None, by: User | None
+) -> list[Patient]:
+    """Who may be the same person: with this phone, or with such a name and this birth date (or none known).
+    Where `by` is nobody, of all clinics: to know that there is one, never to show them."""
+    if by is None:
+        with all_rows():
+            return _duplicates(name, phone, birth_date, Patient.objects.all(), None)
+    return _duplicates(name, phone, birth_date, Patient.objects.visible_to(by), by)
+
+
+def _duplicates(
+    name: str, phone: str, birth_date: dt.date | None, people: QuerySet[Patient], by: User | None
+) -> list[Patient]:
     words = folded(name)
-    found = dict.fromkeys(_ids("phone = %s", [phone], SHOWN)) if phone else {}
+    found = dict.fromkeys(_ids("phone = %(value)s", phone, SHOWN, by)) if phone else {}
     if words:
         exact = " & ".join(f"'{word}'" for word in words.split())
-        named = _ids("patients_words(name) @@ %s::tsquery", [exact], LOOKED_AT)
-        born = _ids("birth_date = %s", [birth_date], LOOKED_AT) if birth_date else []
-        others = Patient.objects.in_bulk([*named, *born])
+        named = _ids("patients_words(name) @@ %(value)s::tsquery", exact, LOOKED_AT, by)
+        born = _ids("birth_date = %(value)s", birth_date, LOOKED_AT, by) if birth_date else []
+        others = people.in_bulk([*named, *born])
         found |= {pk: None for pk, other in others.items() if _is_like(other, words, birth_date)}
-    patients = Patient.objects.in_bulk(list(found))
+    patients = people.in_bulk(list(found))
     return [patients[pk] for pk in found][:SHOWN]
 
 

@@ -26,3 +26,5 @@ declare(
     {"incident": int, "patient": int, "by": int},
     note="somebody is told of a breach",
 )
+declare("glass.broken", "glass", {"glass": int, "patient": int, "by": int})
+declare("glass.reviewed", "glass", {"glass": int, "justified": bool, "by": int})

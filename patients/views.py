@@ -23,7 +23,7 @@ from patients.models import Patient
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def my_messages(request: Request) -> HttpResponse:
-    patient = get_object_or_404(Patient, user=request.user)
+    patient = get_object_or_404(Patient.objects.belonging_to(request.user), user=request.user)
     form = MessagesForm(request.POST or None, initial=_initial(patient))
     if request.method == "POST" and form.is_valid():
         assert isinstance(request.user, User)

@@ -84,8 +84,8 @@ def _order(row: Row) -> tuple[bool, object, int]:
 def own_requests(user: User) -> QuerySet[BookingRequest]:
     """What the patient has bought and is still being delivered."""
     wanted = [SessionTicket.Status.PLANNED, SessionTicket.Status.SCHEDULED]
-    mine = BookingRequest.objects.filter(
-        Q(sessions__status__in=wanted), patient__user=user, source=BookingRequest.Source.CONTRACT
+    mine = BookingRequest.objects.belonging_to(user).filter(
+        sessions__status__in=wanted, source=BookingRequest.Source.CONTRACT
     )
     return mine.select_related("service").distinct().order_by("pk")
 
@@ -111,10 +111,11 @@ class AgainstRules(BookingError):
 
 def own_session(user: User | AnonymousUser, session_id: int) -> SessionTicket:
     """A session that the patient may book now. To all others it does not exist."""
-    mine = SessionTicket.objects.filter(status=SessionTicket.Status.PLANNED, request__closed_at=None)
     if not user.is_authenticated:
         raise Http404
-    mine = mine.filter(request__patient__user=user)
+    mine = SessionTicket.objects.belonging_to(user).filter(
+        status=SessionTicket.Status.PLANNED, request__closed_at=None
+    )
     return get_object_or_404(mine.select_related("request__service", "request__patient"), pk=session_id)
 
 

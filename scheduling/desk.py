@@ -59,6 +59,8 @@ def home(request: Request) -> HttpResponse:
         return redirect("desk", clinic.slug)
     if clinic := clinics_of(user, Can.SEE_MONEY).first():
         return redirect("desk_money", clinic.slug)
+    if may(user, Can.REVIEW_GLASS):
+        return redirect("glass_reviews")
     if may(user, Can.CONFIGURE):
         return redirect("admin:index")
     raise Http404
@@ -134,7 +136,7 @@ def _dataset(request: Request, clinics: list[Clinic]) -> HttpResponse:
 @require_safe
 def booking(request: Request, clinic: str, reference: str) -> HttpResponse:
     here = get_object_or_404(clinics_of(_user(request)), slug=clinic)
-    related = Booking.objects.select_related(
+    related = Booking.objects.visible_to(request.user).select_related(
         "patient", "practitioner", "station", "service", "clinic", "cancelled_by"
     )
     found = get_object_or_404(related, clinic=here, reference=reference)

@@ -46,7 +46,13 @@ def book(request: Request, clinic: str) -> HttpResponse:
         return _page(request, here, request.POST)
     form = _form(request, here, request.POST, WalkInForm if act == "walk_in" else DeskBookForm)
     if not form.is_valid():
-        return _page(request, here, request.POST, form=form, status=409 if form.alike else 422)
+        return _page(
+            request,
+            here,
+            request.POST,
+            form=form,
+            status=409 if form.alike or form.is_known_elsewhere else 422,
+        )
     try:
         if act == "walk_in":
             return _queue(request, here, form)
@@ -139,7 +145,7 @@ def _page(
     slot = _slot(request, asked.get("slot", ""))
     time = picked(slot, owner_of(request)) if slot and asked.get("times") != "next" else None
     service = _service(asked.get("service", ""), _services(here, time))
-    known = form.known if form else _patient(asked.get("patient", ""))
+    known = form.known if form else _patient(request, asked.get("patient", ""))
     q = asked.get("q", "")
     context: dict[str, Any] = {
         "nav": "desk",
@@ -154,7 +160,7 @@ def _page(
         "chosen_slot": slot.pk if slot else None,
         "known": known,
         "q": repeated(q),
-        "found": find_patients(q) if q and not known and not request.htmx else None,
+        "found": find_patients(q, by=_user(request)) if q and not known and not request.htmx else None,
         "may_overbook": may_overbook(_user(request), here),
         **_ways(known, service, slot, asked.get("pay", "")),
     }
@@ -181,7 +187,7 @@ def patients(request: Request, clinic: str) -> HttpResponse:
     """The options of the combobox, which name patients. Posted: what is typed may be an identity number."""
     here = _clinic(request, clinic)
     q = request.POST.get("q", "") if request.method == "POST" else repeated(request.GET.get("q", ""))
-    found = find_patients(q)
+    found = find_patients(q, by=_user(request))
     context = {"clinic": here, "found": found, "q": repeated(q).strip(), "is_enough": is_enough(q)}
     return render(request, "scheduling/_desk_book_patients.html", context)
 
@@ -197,7 +203,7 @@ def parts(request: Request, clinic: str) -> HttpResponse:
     if asked.get("part") == "times":
         found = next_free(service, here, _others(request, here)) if service else []
         return render(request, "scheduling/_desk_book_times.html", {"clinic": here, "next": found})
-    known = _patient(asked.get("patient", ""))
+    known = _patient(request, asked.get("patient", ""))
     context = {"clinic": here, "known": known, "service": service, **_ways(known, service, slot)}
     return render(request, "scheduling/_desk_book_ways.html", context)
 
@@ -244,9 +250,9 @@ def _form(request: Request, here: Clinic, data: QueryDict, kind: type[DeskBookFo
     if slot:
         services = [*services, *picked(slot, owner_of(request)).services]
     return (
-        kind(data, services=services)
+        kind(data, services=services, by=_user(request))
         if request.method == "POST"
-        else kind(initial=data.dict(), services=services)
+        else kind(initial=data.dict(), services=services, by=_user(request))
     )
 
 
@@ -267,10 +273,10 @@ def _slot(request: Request, given: str) -> Slot | None:
     return found.filter(clinic__in=acts_at(_user(request))).first()
 
 
-def _patient(given: str) -> Patient | None:
+def _patient(request: Request, given: str) -> Patient | None:
     if not (given.isascii() and given.isdigit() and len(given) < 19):
         return None
-    return Patient.objects.filter(pk=given).first()
+    return Patient.objects.visible_to(request.user).filter(pk=given).first()
 
 
 def _others(request: Request, here: Clinic) -> list[Clinic]:

@@ -47,10 +47,12 @@ class PatientForm(forms.Form):
     consent = forms.BooleanField(label=PATIENT_AGREES, required=False)
     is_other = forms.BooleanField(label=_("It is another person"), required=False)
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, by: User, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.by = by
         self.known: Patient | None = None
         self.alike: list[Patient] = []
+        self.is_known_elsewhere = False
         for field in self.fields.values():
             field.widget.attrs["autocomplete"] = "off"
 
@@ -71,7 +73,7 @@ class PatientForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
         if pk := given.get("patient"):
-            self.known = Patient.objects.filter(pk=pk).first()
+            self.known = Patient.objects.visible_to(self.by).filter(pk=pk).first()
             if self.known is None:
                 raise ValidationError(_("There is no such patient. Please choose again."))
             return given
@@ -86,7 +88,16 @@ class PatientForm(forms.Form):
             if not given.get(field) and field not in self.errors:
                 self.add_error(field, str(sentence))
         if not self.errors and not given["is_other"]:
-            self.alike = duplicates(name=given["name"], phone=given["phone"], birth_date=given["birth_date"])
+            same = {name: given[name] for name in ("name", "phone", "birth_date")}
+            self.alike = duplicates(**same, by=self.by)
+            self.is_known_elsewhere = not self.alike and bool(duplicates(**same, by=None))
+            if self.is_known_elsewhere:
+                raise ValidationError(
+                    _(
+                        "This may be somebody who is known at another clinic of ours. Please ask for their record."
+                    ),
+                    code="elsewhere",
+                )
             if self.alike:
                 raise ValidationError(
                     _("This may be somebody who is known. Please look before you register them twice."),

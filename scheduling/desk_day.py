@@ -73,7 +73,9 @@ def _queue(
 def ticket(request: Request, clinic: str, pk: int) -> HttpResponse:
     """All stops of the patient's day, to be read or printed as a slip."""
     here = get_object_or_404(clinics_of(_user(request)), slug=clinic)
-    visit = get_object_or_404(VisitTicket.objects.select_related("patient"), pk=pk, clinic=here)
+    visit = get_object_or_404(
+        VisitTicket.objects.visible_to(request.user).select_related("patient"), pk=pk, clinic=here
+    )
     stops = visit.bookings.exclude(status=Booking.Status.CANCELLED).select_related(
         "service", "practitioner", "station", "clinic"
     )
@@ -98,7 +100,7 @@ def ticket(request: Request, clinic: str, pk: int) -> HttpResponse:
 @require_POST
 def act(request: Request, clinic: str, reference: str) -> HttpResponse:
     here = _where_allowed(request, clinic)
-    found = get_object_or_404(Booking, clinic=here, reference=reference)
+    found = get_object_or_404(Booking.objects.visible_to(request.user), clinic=here, reference=reference)
     form = ActForm(request.POST)
     if not form.is_valid():
         raise Http404
@@ -125,7 +127,7 @@ def act(request: Request, clinic: str, reference: str) -> HttpResponse:
 @require_POST
 def act_on_walk_in(request: Request, clinic: str, pk: int, act: str) -> HttpResponse:
     here = _where_allowed(request, clinic)
-    found = get_object_or_404(WalkIn, visit__clinic=here, pk=pk)
+    found = get_object_or_404(WalkIn.objects.visible_to(request.user), visit__clinic=here, pk=pk)
     refusal: BookingError | None = None
     try:
         if act == "start":

@@ -148,7 +148,11 @@ def _asked(request: Request, slug: str, reference: str) -> tuple[Clinic, User, B
     """Behind `login_required`. What the user may not see does not exist; raises NotAllowed where they only look."""
     assert request.user.is_authenticated
     here = get_object_or_404(clinics_of(request.user), slug=slug)
-    found = Booking.objects.filter(clinic__in=clinics_of(request.user)).select_related(*acts.RELATED)
+    found = (
+        Booking.objects.visible_to(request.user)
+        .filter(clinic__in=clinics_of(request.user))
+        .select_related(*acts.RELATED)
+    )
     booking = get_object_or_404(found, reference=reference)
     if not may(request.user, Can.ACT_AT_DESK, booking.clinic_id):
         raise NotAllowed

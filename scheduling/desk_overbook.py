@@ -90,10 +90,12 @@ def page(request: Request, clinic: str) -> HttpResponse:
     if not may_overbook(_user(request), here):
         raise Http404
     if request.method != "POST" or request.POST.get("act") == "find":
-        return _page(request, here, OverbookForm(initial=_initial(request, here), clinic=here))
-    form = OverbookForm(request.POST, clinic=here)
+        return _page(
+            request, here, OverbookForm(initial=_initial(request, here), clinic=here, by=_user(request))
+        )
+    form = OverbookForm(request.POST, clinic=here, by=_user(request))
     if not form.is_valid():
-        return _page(request, here, form, status=409 if form.alike else 422)
+        return _page(request, here, form, status=409 if form.alike or form.is_known_elsewhere else 422)
     try:
         return _add(request, here, form)
     except BookingError as refusal:
@@ -182,7 +184,7 @@ def _now_for(walk_in: WalkIn, here: Clinic) -> dict[str, Any]:
 
 
 def _page(request: Request, here: Clinic, form: OverbookForm, *, status: int = 200) -> HttpResponse:
-    known = form.known or _patient(str(form["patient"].value() or ""))
+    known = form.known or _patient(request, str(form["patient"].value() or ""))
     asked = str(form["q"].value() or "")
     context = {
         "nav": "desk",
@@ -192,7 +194,7 @@ def _page(request: Request, here: Clinic, form: OverbookForm, *, status: int = 2
         "is_bound": form.is_bound,
         "known": known,
         "q": repeated(asked),
-        "found": find_patients(asked) if asked and not known and not form.is_bound else None,
+        "found": find_patients(asked, by=_user(request)) if asked and not known and not form.is_bound else None,
         "places": _places(here, form),
         "today": Overbooking.objects.filter(booking__clinic=here, date=here.today(), ended_at=None)
         .select_related("booking__patient", "booking__practitioner", "added_by")

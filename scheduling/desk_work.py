@@ -125,7 +125,7 @@ def told(request: Request, here: Clinic, pk: int) -> HttpResponse:
 
 @act
 def withdraw(request: Request, here: Clinic, pk: int) -> HttpResponse:
-    offer = get_object_or_404(WaitlistOffer, pk=pk, hold__clinic=here)
+    offer = get_object_or_404(WaitlistOffer.objects.visible_to(request.user), pk=pk, hold__clinic=here)
     try:
         waitlist_offers.withdraw(offer_id=offer.pk, by=_user(request))
     except BookingError as refusal:
@@ -145,7 +145,10 @@ def contact(request: Request, here: Clinic, pk: int) -> HttpResponse:
 
 @act
 def apart(request: Request, here: Clinic, pk: int, other: int) -> HttpResponse:
-    patient, look_alike = get_object_or_404(_coming(here), pk=pk), get_object_or_404(Patient, pk=other)
+    patient, look_alike = (
+        get_object_or_404(_coming(here), pk=pk),
+        get_object_or_404(Patient.objects.visible_to(request.user), pk=other),
+    )
     if patient.phone != look_alike.phone:
         return after(request, here, "contacts", _faster())
     both = (patient.pk, look_alike.pk)

@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from clinic_booking.context import Request
+from clinic_booking.models import User
 from patients.models import Patient
 from patients.phones import e164
 from scheduling.desk import clinics_of
@@ -43,16 +44,17 @@ class ExplainForm(forms.Form):
         help_text=_("Their e-mail address or phone number."),
     )
 
-    def __init__(self, data: Any, *, clinic: Clinic, **options: Any) -> None:
+    def __init__(self, data: Any, *, clinic: Clinic, by: User, **options: Any) -> None:
         super().__init__(data, **options)
-        self.clinic = clinic
+        self.clinic, self.by = clinic, by
         self.fields["practitioner"].queryset = who_works_at(clinic)  # type: ignore[attr-defined]
 
     def clean_patient(self) -> Patient | None:
         if not (given := self.cleaned_data["patient"].strip()):
             return None
         found = (
-            Patient.objects.filter(Q(email__iexact=given) | Q(phone=e164(given) or given))
+            Patient.objects.visible_to(self.by)
+            .filter(Q(email__iexact=given) | Q(phone=e164(given) or given))
             .order_by("-pk")
             .first()
         )
@@ -85,9 +87,13 @@ def who_works_at(clinic: Clinic) -> QuerySet[Practitioner]:
 @login_required
 @require_safe
 def explain(request: Request, clinic: str) -> HttpResponse:
-    here = get_object_or_404(clinics_of(request.user), slug=clinic)  # type: ignore[arg-type]
+    assert isinstance(request.user, User)
+    here = get_object_or_404(clinics_of(request.user), slug=clinic)
     form = ExplainForm(
-        request.GET if "service" in request.GET else None, clinic=here, initial={"date": here.today()}
+        request.GET if "service" in request.GET else None,
+        clinic=here,
+        by=request.user,
+        initial={"date": here.today()},
     )
     context = {"nav": "desk", "clinic": here, "tab": "explain", "form": form}
     if not form.is_valid():

@@ -6,6 +6,7 @@ from procrastinate.contrib.django import app
 
 from clinic_booking.jobs import RETRY
 from scheduling import (  # noqa: F401  (subscribers)
+    glass_report,
     notifications,
     reminders,
     stranded,

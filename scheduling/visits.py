@@ -17,7 +17,6 @@ from clinic_booking.errors import NotAllowed
 from clinic_booking.models import User
 from clinic_booking.roles import Can, may
 from patients import claims, consents
-from patients.access import own
 from patients.models import Patient
 from scheduling import booking, changes, courses, ics, links, stops, terms
 from scheduling.errors import FeeChanged, SlotTaken
@@ -47,7 +46,7 @@ def find_to_change(request: HttpRequest, reference: str) -> Booking:
 
 def _is_own(request: HttpRequest, booking: Booking) -> bool:
     user = user_of(request)
-    return user is not None and Patient.objects.filter(own(user), pk=booking.patient_id).exists()
+    return user is not None and Patient.objects.belonging_to(user).filter(pk=booking.patient_id).exists()
 
 
 def remember(request: HttpRequest, reference: str) -> None:
@@ -224,7 +223,7 @@ def _taken(found: Booking, refusal: SlotTaken) -> dict[str, Any]:
 def me(request: HttpRequest) -> HttpResponse:
     user = request.user
     assert isinstance(user, User)
-    mine = Booking.objects.filter(patient__user=user).select_related(
+    mine = Booking.objects.belonging_to(user).select_related(
         "clinic", "practitioner", "station", "service", "session__request__service"
     )
     now = timezone.now()
@@ -247,7 +246,7 @@ def me(request: HttpRequest) -> HttpResponse:
 
 def waiting_of(user: User | None) -> QuerySet[WaitlistEntry]:
     """What the patient waits for. Sessions of a plan are shown with the plan, until one is offered a time."""
-    waiting = WaitlistEntry.objects.filter(session__request__patient__user=user, ended_at=None)
+    waiting = WaitlistEntry.objects.belonging_to(user).filter(ended_at=None)
     is_plan = Q(session__request__source=BookingRequest.Source.CONTRACT, status=WaitlistEntry.Status.WAITING)
     return waiting.exclude(is_plan).select_related("session__request__service").order_by("joined_at")
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from clinic_booking.context import Request
 from clinic_booking.models import User
 from patients.forms import ContactForm
-from patients.models import Patient
+from patients.models import Patient, PatientClinic
 from scheduling import fit, search, waitlist, waitlist_offers
 from scheduling.demand import Unmeetable
 from scheduling.desk import clinic_for
@@ -153,7 +153,9 @@ def offer(request: Request, clinic: str, pk: int) -> HttpResponse:
 def withdraw(request: Request, clinic: str, pk: int) -> HttpResponse:
     """An offer of this clinic's time."""
     here = clinic_for(request, clinic)
-    found = get_object_or_404(WaitlistOffer, pk=pk, hold__clinic=here, entry__in=entries(here))
+    found = get_object_or_404(
+        WaitlistOffer.objects.visible_to(request.user), pk=pk, hold__clinic=here, entry__in=entries(here)
+    )
     waitlist_offers.withdraw(offer_id=found.pk, by=_user(request))
     messages.success(request, _("The offer is withdrawn."))
     return see_other(reverse("desk_waiting", args=[here.slug, found.entry_id]))
@@ -178,7 +180,7 @@ def add(request: Request, clinic: str) -> HttpResponse:
         )
     try:
         entry = waitlist.join(
-            patient=_patient(contact),
+            patient=_patient(request, contact, here),
             service=wishes.cleaned_data["service"],
             wishes=wishes.wishes,
             notice_minutes=wishes.cleaned_data["notice_minutes"],
@@ -194,11 +196,13 @@ def add(request: Request, clinic: str) -> HttpResponse:
     return see_other(reverse("desk_waiting", args=[here.slug, entry.pk]))
 
 
-def _patient(contact: ContactForm) -> Patient:
-    """The same person as on file, where all of it is the same."""
+def _patient(request: Request, contact: ContactForm, here: Clinic) -> Patient:
+    """The same person as on file, where all of it is the same; known here from now on."""
     details = {field: contact.cleaned_data[field] for field in ("name", "email", "phone")}
-    known = Patient.objects.filter(**details).order_by("pk").first()
-    return known or record_contact(user=None, guest=None, details=details)
+    known = Patient.objects.visible_to(request.user).filter(**details).order_by("pk").first()
+    patient = known or record_contact(user=None, guest=None, details=details)
+    PatientClinic.objects.get_or_create(patient=patient, clinic_id=here.pk)
+    return patient
 
 
 # -- What is seen here ---------------------------------------------------------------------------

@@ -141,7 +141,7 @@ def desk_page(
     request: Request, clinic: Clinic, wishes: QueryDict, *, sentence: str = "", status: int = 200
 ) -> HttpResponse:
     form = WishForm(wishes, services=Service.objects.all())
-    patient = _chosen_patient(wishes)
+    patient = _chosen_patient(request, wishes)
     asked = wishes.get("q", "").strip()
     context = {
         "nav": "desk",
@@ -149,7 +149,7 @@ def desk_page(
         "clinic": clinic,
         "patient": patient,
         "asked": repeated(asked),
-        "patients": find_patients(asked) if asked else None,
+        "patients": find_patients(asked, by=_user(request)) if asked else None,
         "action": reverse("desk_plan", args=[clinic.slug]),
         "hold_url": reverse("desk_plan_holds", args=[clinic.slug]),
         "sentence": sentence,
@@ -165,7 +165,7 @@ def desk_page(
 def desk_hold(request: Request, clinic: str) -> HttpResponse:
     here, wishes = desk.clinic_for(request, clinic), wishes_of(request)
     try:
-        lead = hold_parts(request, patient=_chosen_patient(wishes), any_service=True)
+        lead = hold_parts(request, patient=_chosen_patient(request, wishes), any_service=True)
     except BookingError as refusal:
         return desk_page(request, here, wishes, sentence=str(refusal), status=refusal.status)
     return see_other(reverse("desk_checkout", args=[here.slug, lead.pk]))
@@ -260,13 +260,13 @@ def _booked(clinic: Clinic, lead: Hold) -> HttpResponse:
     return redirect("desk_booking", clinic.slug, here.reference) if here else redirect("desk", clinic.slug)
 
 
-def _chosen_patient(wishes: QueryDict) -> Patient | None:
+def _chosen_patient(request: Request, wishes: QueryDict) -> Patient | None:
     given = wishes.get("patient", "")
     if not given:
         return None
     if not (given.isascii() and given.isdigit() and len(given) < 19):
         raise Http404
-    return get_object_or_404(Patient, pk=given)
+    return get_object_or_404(Patient.objects.visible_to(request.user), pk=given)
 
 
 def _user(request: Request) -> User:

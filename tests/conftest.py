@@ -52,13 +52,24 @@ def clinic(db):
 
 
 @pytest.fixture
-def patient(db):
-    return factories.PatientFactory(name="Nurul Aisyah", email="aisyah@example.com", with_login=True)
+def patient(request, db):
+    return _known(
+        request, factories.PatientFactory(name="Nurul Aisyah", email="aisyah@example.com", with_login=True)
+    )
 
 
 @pytest.fixture
-def other_patient(db):
-    return factories.PatientFactory(name="Arjun Pillai", email="arjun@example.com", with_login=True)
+def other_patient(request, db):
+    return _known(
+        request, factories.PatientFactory(name="Arjun Pillai", email="arjun@example.com", with_login=True)
+    )
+
+
+def _known(request, patient):
+    """At the clinic of the test, where it has one."""
+    if "clinic" in request.fixturenames:
+        factories.known(patient, request.getfixturevalue("clinic"))
+    return patient
 
 
 @pytest.fixture

@@ -5,12 +5,13 @@ from functools import lru_cache
 
 import factory
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Permission
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from billing.models import Contract, ContractLine, ContractPattern
 from clinic_booking.models import User
-from patients.models import Consent, Patient
+from patients.models import Consent, Patient, PatientClinic
 from scheduling import models
 from scheduling.demand import store_patterns
 from scheduling.models.bookings import HOLD_SECONDS
@@ -37,6 +38,15 @@ class UserFactory(DjangoModelFactory):
     password = factory.LazyFunction(_hashed)  # once: hashing is slow on purpose
 
 
+def clerk(*clinics):
+    """Who was given every page of the admin by name, and manages these clinics."""
+    user = UserFactory(is_staff=True)
+    user.user_permissions.set(Permission.objects.all())
+    for clinic in clinics:
+        MembershipFactory(user=user, clinic=clinic, role=models.Membership.Role.MANAGER)
+    return user
+
+
 class PatientFactory(DjangoModelFactory):
     class Meta:
         model = Patient
@@ -50,6 +60,12 @@ class PatientFactory(DjangoModelFactory):
     email = factory.Sequence(lambda n: f"patient{n}@example.com")
     phone = factory.Sequence(lambda n: f"+659000{n % 10000:04d}")
     birth_date = dt.date(1988, 4, 12)
+
+
+def known(patient, clinic):
+    """As by a visit there."""
+    PatientClinic.objects.get_or_create(patient=patient, clinic_id=clinic.pk)
+    return patient
 
 
 class ConsentFactory(DjangoModelFactory):

@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from billing import contracts, instalments
 from billing.contracts import BillingTerms, Terms
 from billing.models import Contract, ContractInstalment, ContractLine, ContractPattern
+from clinic_booking.admin import ScopedAdmin
 from clinic_booking.errors import NamedError
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import money
@@ -114,7 +115,7 @@ class InstalmentInline(TabularInline):
 
 
 @admin.register(Contract)
-class ContractAdmin(ModelAdmin):
+class ContractAdmin(ScopedAdmin):
     list_display = ["reference", "status", "patient", "clinic", "total", "signed_on", "created_at"]
     list_filter = ["status", "clinic"]
     list_select_related = ["patient", "clinic"]

@@ -4,6 +4,8 @@ What was received, given back and credited is added up by triggers from the ledg
 follows from these sums, so that none of them can disagree.
 """
 
+from typing import Any, Self
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
@@ -11,7 +13,9 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from billing.models.contracts import Contract
+from clinic_booking.roles import Can
 from clinic_booking.sealed import SealedRow, SealedTextField
+from patients.access import Located, visible
 from patients.models import Patient
 from scheduling.models import Booking, Clinic, LegalEntity
 
@@ -51,6 +55,15 @@ class BillSeries(models.Model):
 
     def __str__(self) -> str:
         return f"{self.legal_entity} {self.last_number}"
+
+
+class BillQuerySet(Located["Bill"]):
+    needs = Can.SEE_MONEY
+
+    def visible_to(self, user: Any, *, references: list[str] | None = None) -> Self:
+        """Those of visits that this browser was given, too."""
+        allowed = Q(booking__reference__in=references or [])
+        return self.filter(allowed | visible(user, self.needs, clinic="clinic", patient="patient"))
 
 
 class Bill(models.Model):
@@ -118,6 +131,8 @@ class Bill(models.Model):
     )
     issued_at = models.DateTimeField(_("issued at"), db_default=Now())
     due_on = models.DateField(_("due on"), null=True, blank=True)
+
+    objects = BillQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("bill")
@@ -200,6 +215,10 @@ class BillLine(models.Model):
         return self.description
 
 
+class CreditNoteQuerySet(Located["CreditNote"]):
+    needs, clinic, patient = Can.SEE_MONEY, "bill__clinic", "bill__patient"
+
+
 class CreditNote(SealedRow):
     """Takes a bill back, all or in part (IRAS: number, date, original number, reason, amounts, tax). Append-only."""
 
@@ -229,6 +248,8 @@ class CreditNote(SealedRow):
         related_name="+",
         verbose_name=_("issued by"),
     )
+
+    objects = CreditNoteQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("credit note")

@@ -3,18 +3,17 @@
 A draft asks for nothing yet. Confirming makes a request of each line; from then on the request is what is planned.
 """
 
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from clinic_booking.models import User
 from clinic_booking.sealed import SealedModel, SealedTextField
+from patients.access import Can, Located, where
 from patients.models import Patient
 from scheduling.models import BookingRequest, Clinic, PatternFields, Service
 from scheduling.models.demand import MAX_SESSIONS, pattern_constraints
@@ -36,12 +35,12 @@ class ContractSeries(models.Model):
         return f"{self.year} {self.last_number}"
 
 
-class ContractQuerySet(models.QuerySet["Contract"]):
-    def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Those of the clinics where the user is staff."""
-        if not user.is_authenticated:
-            return self.none()
-        return self if user.is_superuser else self.filter(clinic__in=user.memberships.values("clinic"))
+class ContractQuerySet(Located["Contract"]):
+    needs = Can.SEE_CONTRACTS
+
+    def visible_to(self, user: Any) -> Self:
+        """Those of the clinics where the user is staff; a draft is nothing yet to the patient."""
+        return self.filter(clinic__in=where(user, self.needs))
 
 
 class Contract(SealedModel):

@@ -4,6 +4,7 @@ All changes are verbs in `billing/payments.py` and `billing/refunds.py`.
 """
 
 import uuid
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -11,8 +12,15 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from patients.access import Can, where
 from patients.models import Patient
 from scheduling.models import Booking, Clinic, Hold
+
+
+class PaymentQuerySet(models.QuerySet["Payment"]):
+    def visible_to(self, user: Any) -> Self:
+        seen = where(user, Can.SEE_MONEY)
+        return self.filter(Q(hold__clinic__in=seen) | Q(bill__clinic__in=seen))
 
 
 class Payment(models.Model):
@@ -103,6 +111,8 @@ class Payment(models.Model):
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     updated_at = models.DateTimeField(_("changed at"), db_default=Now())
     checked_at = models.DateTimeField(_("last asked at the provider"), null=True, blank=True)
+
+    objects = PaymentQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("payment")

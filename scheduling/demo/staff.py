@@ -41,7 +41,6 @@ def _users() -> dict[str, User]:
                 email=name,
                 password=password,
                 is_staff=wanted[name] == "admin",
-                is_superuser=wanted[name] == "admin",
                 office=OFFICES.get(wanted[name], ""),
             )
             for name in sorted(missing)

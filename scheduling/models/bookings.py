@@ -5,10 +5,9 @@ All changes are verbs in `scheduling/booking.py`.
 
 import datetime as dt
 import uuid
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
 from django.contrib.postgres.indexes import BrinIndex
@@ -18,8 +17,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from clinic_booking.models import User
+from clinic_booking.roles import Can
 from clinic_booking.sealed import SealedModel, SealedRow, SealedTextField
+from patients.access import Located, visible
 from patients.models import Patient
 from scheduling.models.demand import SessionTicket
 from scheduling.models.places import MAX_OFFER_HOURS, Clinic, Equipment, Practitioner, Service, Station
@@ -125,6 +125,8 @@ class Hold(SealedModel, FrozenTerms):
         ),
     )
 
+    objects = Located["Hold"].as_manager()
+
     class Meta:
         verbose_name = _("hold")
         verbose_name_plural = _("holds")
@@ -208,6 +210,8 @@ class VisitTicket(models.Model):
     )
     arrived_at = models.DateTimeField(_("arrived at"), null=True, blank=True)
 
+    objects = Located["VisitTicket"].as_manager()
+
     class Meta:
         verbose_name = _("visit ticket")
         verbose_name_plural = _("visit tickets")
@@ -233,15 +237,11 @@ class VisitTicket(models.Model):
         return f"A {self.number:03d}" if self.number else ""
 
 
-class BookingQuerySet(models.QuerySet["Booking"]):
-    def visible_to(self, user: User | AnonymousUser, *, references: list[str] | None = None) -> Self:
-        """The user's own as a patient, all of the clinics where the user is staff, and those this browser was given."""
+class BookingQuerySet(Located["Booking"]):
+    def visible_to(self, user: Any, *, references: list[str] | None = None) -> Self:
+        """Those this browser was given, too."""
         allowed = Q(reference__in=references or [])
-        if user.is_authenticated:
-            if user.is_superuser:
-                return self
-            allowed |= Q(patient__user=user) | Q(clinic__in=user.memberships.values("clinic"))
-        return self.filter(allowed)
+        return self.filter(allowed | visible(user, Can.SEE_DESK, clinic="clinic", patient="patient"))
 
     def live(self) -> Self:
         return self.exclude(status__in=[Booking.Status.CANCELLED, Booking.Status.NOSHOW])
@@ -441,6 +441,10 @@ class Overbooking(SealedRow):
         return f"{self.date} {self.number}/{self.limit}"
 
 
+class WalkInQuerySet(Located["WalkIn"]):
+    clinic, patient = "visit__clinic", "visit__patient"
+
+
 class WalkIn(models.Model):
     """Someone who came without a booking and waits. When served it becomes a booking of the session."""
 
@@ -466,6 +470,8 @@ class WalkIn(models.Model):
         Booking, models.PROTECT, null=True, blank=True, related_name="walk_in", verbose_name=_("booking")
     )
     left_at = models.DateTimeField(_("left at"), null=True, blank=True)
+
+    objects = WalkInQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("walk-in")

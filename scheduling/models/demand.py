@@ -1,20 +1,22 @@
 """Demand: what patients are to receive, how they want it, and what waits. Every booking serves one session."""
 
-from typing import Self
+from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.dates import WEEKDAYS
 from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from clinic_booking.roles import Can
 from clinic_booking.sealed import SealedRow, SealedTextField
-from patients.models import Patient
+from patients.access import Located, broken_glass, clinic_ids, own
+from patients.models import Patient, PatientClinic
 from scheduling.models.places import Clinic, Practitioner, Service
 
 MAX_SESSIONS = 100
@@ -29,7 +31,29 @@ class Urgency(models.IntegerChoices):
     ASAP = 2, _("As soon as possible")
 
 
+def wished_at(user: Any, request: str = "") -> Q:
+    """Wishes that clinics of the user may fulfil, or whose patients they know; a wish whose hard rules name no clinic
+    is the group's. `request` leads to the request: "session__request"."""
+    patient = f"{request}__patient" if request else "patient"
+    seen = own(user, f"{patient}__")
+    if not (ids := clinic_ids(user, Can.SEE_DESK)):
+        return seen
+    named = BookingPattern.clinics.through.objects.filter(bookingpattern=OuterRef("pk"))
+    elsewhere = BookingPattern.objects.filter(
+        Exists(named), ~Exists(named.filter(clinic__in=ids)), request=OuterRef(request or "pk"), is_hard=True
+    )
+    known = PatientClinic.objects.filter(patient=OuterRef(patient), clinic_id__in=ids)
+    glass = Q(**{f"{patient}__in": broken_glass(user)})
+    return seen | ~Exists(elsewhere) | Exists(known) | glass
+
+
 class BookingRequestQuerySet(models.QuerySet["BookingRequest"]):
+    def visible_to(self, user: Any) -> Self:
+        return self.filter(wished_at(user))
+
+    def belonging_to(self, user: Any) -> Self:
+        return self.filter(own(user, "patient__"))
+
     def plannable(self) -> Self:
         """Whose sessions may be given a time without asking. Who waits for an offer or in the queue has not agreed."""
         asked_first = [BookingRequest.Source.WAITLIST, BookingRequest.Source.WALK_IN]
@@ -228,6 +252,14 @@ class BookingPattern(PatternFields):
         return f"{self.request_id} · {_('must') if self.is_hard else _('wish')}"
 
 
+class SessionTicketQuerySet(models.QuerySet["SessionTicket"]):
+    def visible_to(self, user: Any) -> Self:
+        return self.filter(wished_at(user, "request"))
+
+    def belonging_to(self, user: Any) -> Self:
+        return self.filter(own(user, "request__patient__"))
+
+
 class SessionTicket(models.Model):
     """One unit of demand: session 3 of 6. While planned, `unplaced_reason` says in words why it has no time."""
 
@@ -248,6 +280,8 @@ class SessionTicket(models.Model):
     )
     tried_at = models.DateTimeField(_("last tried at"), null=True, blank=True)
 
+    objects = SessionTicketQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("session ticket")
         verbose_name_plural = _("session tickets")
@@ -261,6 +295,14 @@ class SessionTicket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number} · {self.get_status_display()}"
+
+
+class WaitlistEntryQuerySet(models.QuerySet["WaitlistEntry"]):
+    def visible_to(self, user: Any) -> Self:
+        return self.filter(wished_at(user, "session__request"))
+
+    def belonging_to(self, user: Any) -> Self:
+        return self.filter(own(user, "session__request__patient__"))
 
 
 class WaitlistEntry(SealedRow):
@@ -296,6 +338,8 @@ class WaitlistEntry(SealedRow):
     is_paused = models.BooleanField(_("paused"), default=False, db_default=False)
     note = SealedTextField(_("note of the staff"), max_length=200, blank=True, default="", db_default="")
 
+    objects = WaitlistEntryQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("waitlist entry")
         verbose_name_plural = _("waitlist entries")
@@ -322,6 +366,10 @@ class WaitlistEntry(SealedRow):
         return f"{self.session_id} · {self.get_status_display()}"
 
 
+class WaitlistOfferQuerySet(Located["WaitlistOffer"]):
+    clinic, patient = "hold__clinic", "entry__session__request__patient"
+
+
 class WaitlistOffer(models.Model):
     """An exclusive offer of a freed time: the hold keeps it for the patient until it runs out."""
 
@@ -343,6 +391,8 @@ class WaitlistOffer(models.Model):
     )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+
+    objects = WaitlistOfferQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("waitlist offer")

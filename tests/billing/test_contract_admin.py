@@ -16,8 +16,8 @@ ADD = reverse("admin:billing_contract_add")
 
 
 @pytest.fixture
-def admin(client):
-    client.force_login(factories.UserFactory(is_admin=True))
+def admin(client, clinic):
+    client.force_login(factories.clerk(clinic))
     return client
 
 

@@ -253,8 +253,8 @@ def test_given_up_checkout_is_not_written_about(client, double, engine, hold):
 
 
 @pytest.fixture
-def admin(db, client):
-    client.force_login(factories.UserFactory(is_admin=True))
+def admin(client, clinic):
+    client.force_login(factories.clerk(clinic))
     return client
 
 

@@ -36,8 +36,8 @@ EDITABLE = [
 
 
 @pytest.fixture
-def admin(client, db):
-    client.force_login(factories.UserFactory(is_admin=True))
+def admin(client, clinic):
+    client.force_login(factories.clerk(clinic))
     return client
 
 

@@ -222,7 +222,8 @@ def test_logins_are_one_for_each_role(seeded):
     users = {role: authenticate(username=username(role), password=PASSWORD) for role in ROLES}
     assert all(username(role) in out.getvalue() for role in ROLES)
     assert out.getvalue().count(PASSWORD) == len(ROLES)
-    assert users["admin"].is_superuser
+    assert users["admin"].office == "system_admin"
+    assert not users["admin"].is_superuser
     assert users["patient"].patient is not None
     assert not users["patient"].memberships.exists()
     assert users["doctor"].practitioner.slots.exists()
