@@ -19,7 +19,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
 
     def is_staff_somewhere() -> bool:
         user = request.user
-        return user.is_authenticated and (bool(user.office) or bool(roles_of(user)))
+        return user.is_authenticated and bool(roles_of(user))
 
     def session_left() -> int:
         return sessions.seconds_left(request.session[sessions.DOOR])

@@ -59,8 +59,8 @@ def home(request: Request) -> HttpResponse:
         return redirect("desk", clinic.slug)
     if clinic := clinics_of(user, Can.SEE_MONEY).first():
         return redirect("desk_money", clinic.slug)
-    if may(user, Can.REVIEW_GLASS):
-        return redirect("glass_reviews")
+    if may(user, Can.HANDLE_REQUESTS):
+        return redirect("privacy_office")
     if may(user, Can.CONFIGURE):
         return redirect("admin:index")
     raise Http404

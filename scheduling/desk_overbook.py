@@ -194,7 +194,9 @@ def _page(request: Request, here: Clinic, form: OverbookForm, *, status: int = 2
         "is_bound": form.is_bound,
         "known": known,
         "q": repeated(asked),
-        "found": find_patients(asked, by=_user(request)) if asked and not known and not form.is_bound else None,
+        "found": find_patients(asked, by=_user(request))
+        if asked and not known and not form.is_bound
+        else None,
         "places": _places(here, form),
         "today": Overbooking.objects.filter(booking__clinic=here, date=here.today(), ended_at=None)
         .select_related("booking__patient", "booking__practitioner", "added_by")

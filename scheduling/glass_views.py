@@ -125,7 +125,9 @@ def reviews(request: Request) -> HttpResponse:
         rows.exclude(reviewed_at=None).order_by("-pk")[:PAGE]
     )
     names = dict(Clinic.objects.values_list("pk", "name"))
-    context = {"nav": "desk", "rows": [(row, names.get(row.clinic_id, "")) for row in shown]}
+    context: dict[str, Any] = {"nav": "desk", "office": "glass" if user.office else ""}
+    context["rows"] = [(row, names.get(row.clinic_id, "")) for row in shown]
+
     return render(request, "scheduling/glass_reviews.html", context)
 
 

@@ -93,7 +93,7 @@ class FailedMessage(NamedTuple):
 
 
 # The last channel that was tried, where nothing else has reached the patient or is on its way.
-# News of the waitlist belongs to no clinic: whoever sees it first.
+# News of the waitlist belongs to no clinic: whoever of those who know the patient sees it first.
 FAILED = """
 SELECT n.id, n.kind, n.channel, n.error, n.created_at, p.name, p.phone, b.reference, b.starts_at
 FROM clinic_booking_notification n JOIN clinic_booking_event e ON e.id = n.event_id
@@ -102,7 +102,10 @@ LEFT JOIN scheduling_waitlistentry w ON w.id = (e.data ->> 'entry')::bigint
 LEFT JOIN scheduling_sessionticket t ON t.id = w.session_id
 LEFT JOIN scheduling_bookingrequest r ON r.id = coalesce((e.data ->> 'request')::bigint, t.request_id)
 LEFT JOIN patients_patient p ON p.id = coalesce(n.patient_id, b.patient_id, r.patient_id)
-WHERE n.status = 'failed' AND (e.clinic_id = %(clinic)s OR e.clinic_id IS NULL) AND NOT EXISTS (
+WHERE n.status = 'failed' AND (e.clinic_id = %(clinic)s OR e.clinic_id IS NULL AND (
+    NOT EXISTS (SELECT FROM patients_patientclinic k WHERE k.patient_id = p.id)
+    OR EXISTS (SELECT FROM patients_patientclinic k WHERE k.patient_id = p.id AND k.clinic_id = %(clinic)s)
+)) AND NOT EXISTS (
     SELECT FROM clinic_booking_notification o
     WHERE o.event_id = n.event_id AND o.kind = n.kind
         AND (o.status IN ('queued', 'sent', 'delivered', 'by_phone') OR o.status = 'failed' AND o.id > n.id))

@@ -23,14 +23,22 @@ def event(db):
         "clinic_booking_user",
         "auth_group",
         "clinic_booking_event",
-        "clinic_booking_notification",
         "procrastinate_procrastinatejob",
     ],
 )
 def test_lists_open(admin, event, model):
-    Notification.objects.create(event=event, kind="booked")
     jobs.deliver.defer(event_id=event.pk, subscriber="none")
     assert admin.get(reverse(f"admin:{model}_changelist")).status_code == 200
+
+
+def test_who_got_messages_is_for_nobody_who_configures(admin, client, event):
+    Notification.objects.create(event=event, kind="booked")
+    page = reverse("admin:clinic_booking_notification_changelist")
+    assert admin.get(page).status_code == 403
+    client.force_login(factories.UserFactory(is_staff=True, office="system_admin"))
+    assert client.get(page).status_code == 403
+    client.force_login(factories.clerk())
+    assert client.get(page).status_code == 200
 
 
 def test_event_can_be_seen_and_not_changed(admin, event):

@@ -67,7 +67,8 @@ message_report               ---- ----- - --   xxxx xxxxx x xx
 stripe_webhook               ---- ----- - --   ++++ +++++ + ++
 
 # The patient's own
-my_privacy                   >>>> >>>>> > >>   >>-- ----- - --
+identity                     >>+. ..... . ..   >>+. ..... . ..
+my_privacy                   >>++ ..... . ..   >>-- ----- - --
 my_data                      >>++ ..... . ..   >>-- ----- - --
 my_copies                    >>++ ..... . ..   >>.. ..... . ..
 my_accesses                  >>++ ..... . ..   >>-- ----- - --
@@ -176,6 +177,8 @@ supply_visit                 >>.. ++++. . ..   >>.. +xx+. . ..
 supply_proposal              >>.. ..... . ..   >>.. .xx.. . ..
 
 # The desk
+desk_identity                >>.. ++.+. . ..   >>.. ++.+. . ..
+desk_identity_number         >>-- ----- - --   >>.. ..... . ..
 explain                      >>.. ++++. . ..   >>-- ----- - --
 desk_waitlist                >>.. ++++. . ..   >>-- ----- - --
 desk_wait                    >>.. ++++. . ..   >>.. +xx+. . ..
@@ -189,7 +192,7 @@ desk_targets                 >>.. +xx+. . ..   >>-- ----- - --
 desk_undo                    >>-- ----- - --   >>.. +xx+. . ..
 desk_cancel                  >>.. +xx+. . ..   >>.. +xx+. . ..
 desk_book                    >>.. +..+. . ..   >>.. +..+. . ..
-desk_book_patients           >>.. +..+. . ..   >>-- ----- - --
+desk_book_patients           >>.. +..+. . ..   >>.. +..+. . ..
 desk_book_parts              >>.. +..+. . ..   >>-- ----- - --
 desk_book_hold               >>-- ----- - --   >>.. +..+. . ..
 desk_book_release            >>-- ----- - --   >>.. ..... . ..
@@ -199,7 +202,7 @@ desk_datasets                >>.. ++++. + ..   >>-- ----- - --
 desk                         >>.. ++++. . ..   >>-- ----- - --
 desk_dataset                 >>.. ++++. . ..   >>-- ----- - --
 desk_booking                 >>.. ++++. . ..   >>-- ----- - --
-desk_plan                    >>.. +xx+. . ..   >>-- ----- - --
+desk_plan                    >>.. +xx+. . ..   >>.. +xx+. . ..
 desk_plan_holds              >>-- ----- - --   >>.. +xx+. . ..
 desk_checkout                >>.. ..... . ..   >>.. .xx.. . ..
 desk_work                    >>.. ++++. . ..   >>-- ----- - --

@@ -75,7 +75,8 @@ def test_sockets_let_in_whom_the_table_says():
 def _socket(world, kind, who):
     consumer = kind()
     user = world.users.get(who)
-    consumer.scope = {"user": User.objects.get(pk=user.pk) if user else AnonymousUser()}
+    person = User.objects.get(pk=user.pk) if user else AnonymousUser()
+    consumer.scope = {"user": person, "session": world.clients[who].session}
     answer = consumer.find_channel(clinic=world.clinic.slug, date="2030-01-07")
     return "x" if answer == consumers.FORBIDDEN else "+"
 

@@ -194,6 +194,7 @@ class World:
             "bill_id": self.bill.pk,
             "line_id": self.line.pk,
             "request_id": self.request.pk,
+            "patient": self.patient.uuid,
             "payment_id": uuid.UUID(int=1),
             "number": 1,
             "other": self.patient.pk,
@@ -204,6 +205,8 @@ class World:
             "channel": "sms",
             "purpose": "reminders_email",
         }
+        if name == "desk_identity_number" and key == "pk":
+            return uuid.UUID(int=0)
         if key == "pk":
             return own[name].pk if name in own else 0
         return plain.get(key, 0)

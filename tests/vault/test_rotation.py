@@ -8,9 +8,9 @@ from clinic_booking import crypto, reseal
 from patients import vault
 from patients.identity import parse
 from patients.models import Identifier
-from patients.search import find_patients
 from scheduling.models import Booking, DeskNote
 from tests import factories
+from tests.vault.finding import find_patients
 from tests.vault.keys import key, number
 
 NUMBERS = [number("S", f"80{n:05d}") for n in range(6)]

@@ -8,12 +8,13 @@ from clinic_booking import crypto
 from clinic_booking.errors import NotAllowed, TooManyRequests
 from clinic_booking.logs import JsonFormatter
 from clinic_booking.models import AuditEvent, Event, User
-from patients import search, vault
+from patients import vault
 from patients.identity import Kind, parse
-from patients.models import Identifier, Patient
+from patients.models import Identifier
 from scheduling.models import Membership
 from tests import factories
 from tests.race import together
+from tests.vault.finding import find_patients
 from tests.vault.keys import key, number
 
 Role = Membership.Role
@@ -29,14 +30,6 @@ def staff(clinic):
 @pytest.fixture
 def known(patient, clinic):
     return factories.known(patient, clinic)
-
-
-def find_patients(asked):
-    """As staff of a clinic that knows everybody."""
-    member = factories.MembershipFactory()
-    for each in Patient.objects.all():
-        factories.known(each, member.clinic)
-    return search.find_patients(asked, by=member.user)
 
 
 def at_desk(patient, by, text=NUMBER, *, seen=True):
