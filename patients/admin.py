@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-
 from unfold.admin import ModelAdmin
 
 from clinic_booking.admin import ReadOnlyAdmin, ScopedAdmin

@@ -67,6 +67,8 @@ message_report               ---- ----- - --   xxxx xxxxx x xx
 stripe_webhook               ---- ----- - --   ++++ +++++ + ++
 
 # The patient's own
+claim_booking                >>.. ..... . ..   >>.. ..... . ..
+claim_record                 >>-- ----- - --   >>.. ..... . ..
 identity                     >>+. ..... . ..   >>+. ..... . ..
 my_privacy                   >>++ ..... . ..   >>-- ----- - --
 my_data                      >>++ ..... . ..   >>-- ----- - --
@@ -177,6 +179,8 @@ supply_visit                 >>.. ++++. . ..   >>.. +xx+. . ..
 supply_proposal              >>.. ..... . ..   >>.. .xx.. . ..
 
 # The desk
+desk_confirm                 >>-- ----- - --   >>.. ++x+. . ..
+desk_privacy_request         >>.. ++++. . ..   >>.. ++x+. . ..
 desk_identity                >>.. ++.+. . ..   >>.. ++.+. . ..
 desk_identity_number         >>-- ----- - --   >>.. ..... . ..
 explain                      >>.. ++++. . ..   >>-- ----- - --

@@ -195,6 +195,7 @@ class World:
             "line_id": self.line.pk,
             "request_id": self.request.pk,
             "patient": self.patient.uuid,
+            "uuid": self.patient.uuid,
             "payment_id": uuid.UUID(int=1),
             "number": 1,
             "other": self.patient.pk,

@@ -16,14 +16,15 @@ from tests.e2e.system import until
 
 
 @pytest.fixture
-def people():
+def people(clinic):
     """A family that no other journey has: the database is shared, and never emptied."""
     family = f"Zö{uuid.uuid4().hex[:10]}"
     phone = f"+658{uuid.uuid4().int % 10**7:07d}"
-    return [
+    known = [
         factories.PatientFactory(name=f"Wilhelmina {family}", email="wilhelmina@example.com"),
         factories.PatientFactory(name=f"Wilhelm {family}", email="", phone=phone),
     ]
+    return [factories.known(each, clinic) for each in known]
 
 
 @pytest.fixture

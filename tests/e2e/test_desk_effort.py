@@ -59,8 +59,8 @@ def clinic(db):
 
 
 @pytest.fixture
-def patient(db):
-    return factories.PatientFactory(name=f"Nurul {unheard_of()}")
+def patient(clinic):
+    return factories.known(factories.PatientFactory(name=f"Nurul {unheard_of()}"), clinic)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_the_day_takes_so_many_acts(desk, slots, service, patient):
     desk.keyboard.press("Escape")
     expect(desk.get_by_role("dialog")).to_be_hidden()
 
-    walks_in = factories.PatientFactory(name=f"Hakim {unheard_of()}")
+    walks_in = factories.known(factories.PatientFactory(name=f"Hakim {unheard_of()}"), slots[0].clinic)
     mouse = Hand(desk)
     mouse.click(desk.get_by_role("link", name="New booking"))
     find(desk, mouse, walks_in.name, known(desk, walks_in))
