@@ -39,7 +39,7 @@ oidc_authentication_init     ++++ +++++ + ++   ---- ----- - --
 oidc_authentication_callback ++++ +++++ + ++   ---- ----- - --
 singpass_failed              ++++ +++++ + ++   ---- ----- - --
 singpass_jwks                .... ..... . ..   ---- ----- - --
-singpass_details             >>++ +++++ + ++   >>++ +++++ + ++
+singpass_details             >>>> >>>>> > >>   >>++ +++++ + ++
 singpass_account             >>++ +++++ + ++   >>-- ----- - --
 singpass_code                >>-- ----- - --   >>xx xxxxx x xx
 singpass_removal             >>-- ----- - --   >>++ +++++ + ++
@@ -67,7 +67,7 @@ message_report               ---- ----- - --   xxxx xxxxx x xx
 stripe_webhook               ---- ----- - --   ++++ +++++ + ++
 
 # The patient's own
-claim_booking                >>.. ..... . ..   >>.. ..... . ..
+claim_booking                >>+. ++++. . ..   >>+. ++++. . ..
 claim_record                 >>-- ----- - --   >>.. ..... . ..
 identity                     >>+. ..... . ..   >>+. ..... . ..
 my_privacy                   >>++ ..... . ..   >>-- ----- - --
@@ -179,7 +179,9 @@ supply_visit                 >>.. ++++. . ..   >>.. +xx+. . ..
 supply_proposal              >>.. ..... . ..   >>.. .xx.. . ..
 
 # The desk
-desk_confirm                 >>-- ----- - --   >>.. ++x+. . ..
+desk_singpass                >>.. ++++. . ..   >>.. +xx+. . ..
+desk_singpass_removal        >>-- ----- - --   >>.. +xx+. . ..
+desk_confirm                 >>-- ----- - --   >>.. ..x.. . ..
 desk_privacy_request         >>.. ++++. . ..   >>.. ++x+. . ..
 desk_identity                >>.. ++.+. . ..   >>.. ++.+. . ..
 desk_identity_number         >>-- ----- - --   >>.. ..... . ..

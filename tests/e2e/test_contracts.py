@@ -69,7 +69,9 @@ def test_staff_confirms_a_contract_and_sees_six_sessions_on_the_calendar(desk, d
         expect(visit).to_contain_text(patient.name)
 
 
-def test_staff_draws_up_a_contract_without_a_mouse_or_scripts(open_browser, receptionist, clinic, mornings, service):
+def test_staff_draws_up_a_contract_without_a_mouse_or_scripts(
+    open_browser, receptionist, clinic, mornings, service
+):
     patient = factories.known(factories.PatientFactory(name="Zubaidah Kassim"), clinic)
     page = open_browser(receptionist, java_script_enabled=False)
     page.goto("/desk/tanjong-pagar/contracts/")
