@@ -120,6 +120,13 @@ doctor_completion            >>-- ----- - --   >>.. ..+.. . ..
 doctor_notes                 >>-- ----- - --   >>.. ..+.. . ..
 
 # Privacy: office, audit, records opened with a reason
+audit                        >>.. ..... . +.   >>-- ----- - --
+audit_csv                    >>.. ..... . +.   >>-- ----- - --
+audit_review                 >>.. ..... . +.   >>-- ----- - --
+desk_audit                   >>.. ...+. . +.   >>-- ----- - --
+desk_audit_csv               >>.. ...+. . +.   >>-- ----- - --
+desk_audit_review            >>.. ...+. . +.   >>-- ----- - --
+audit_alert                  >>-- ----- - --   >>.. ..... . ..
 privacy_office               >>.. ..... . +.   >>.. ..... . -.
 privacy_request_new          >>.. ..... . +.   >>.. ..... . +.
 privacy_request              >>.. ..... . ..   >>.. ..... . -.

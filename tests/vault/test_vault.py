@@ -176,8 +176,8 @@ def test_who_may_see_a_whole_number(known, staff, clinic, role, is_allowed):
         assert not AuditEvent.objects.filter(action="unmask").exists()
 
 
-def test_not_at_a_clinic_where_the_patient_is_not_known(patient, staff, clinic):
-    kept = at_desk(patient, staff["receptionist"])
+def test_not_at_a_clinic_where_the_patient_is_not_known(staff, clinic):
+    kept = at_desk(factories.PatientFactory(), staff["receptionist"])
     for where in (clinic, None):
         with pytest.raises(NotAllowed):
             vault.unmask(kept, by=staff["manager"], reason=vault.Reason.DOCUMENT, clinic=where)
