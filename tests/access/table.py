@@ -119,6 +119,25 @@ doctor_feed_revocation       >>-- ----- - --   >>.. ..+.. . ..
 doctor_completion            >>-- ----- - --   >>.. ..+.. . ..
 doctor_notes                 >>-- ----- - --   >>.. ..+.. . ..
 
+# Privacy: retention, holds, incidents, vendors
+retention                    >>.. ..... . +.   >>-- ----- - --
+processing                   >>.. ..... . +.   >>-- ----- - --
+backups                      >>.. ..... . +.   >>-- ----- - --
+vendors                      >>.. ..... . +.   >>-- ----- - --
+incidents                    >>.. ..... . +.   >>-- ----- - --
+legal_holds                  >>.. ..... . +.   >>.. ..... . +.
+vendor_new                   >>.. ..... . +.   >>.. ..... . +.
+incident_new                 >>.. ..... . +.   >>.. ..... . +.
+retention_rule               >>.. ..... . ..   >>.. ..... . ..
+vendor                       >>.. ..... . ..   >>.. ..... . ..
+incident_edit                >>.. ..... . ..   >>.. ..... . ..
+retention_review             >>-- ----- - --   >>.. ..... . ..
+legal_hold_act               >>-- ----- - --   >>.. ..... . ..
+incident_act                 >>-- ----- - --   >>.. ..... . ..
+incident                     >>.. ..... . ..   >>-- ----- - --
+incident_people              >>.. ..... . ..   >>-- ----- - --
+incident_facts               >>.. ..... . ..   >>-- ----- - --
+
 # Privacy: office, audit, records opened with a reason
 audit                        >>.. ..... . +.   >>-- ----- - --
 audit_csv                    >>.. ..... . +.   >>-- ----- - --
