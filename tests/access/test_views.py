@@ -21,6 +21,19 @@ PATIENT_DATA = {
 NARROWS = {"visible_to", "belonging_to", "none", "create"}
 # Module and model, and why it is safe without.
 ALLOWED = {
+    ("billing.document_views", "CreditNote"): "of bills that were found through `visible_to`",
+    ("patients.identity_views", "Patient"): "by `own`: for whom the login acts",
+    (
+        "patients.retention.office_views",
+        "Patient",
+    ): "named by an officer who may hold records, by reference or key",
+    ("patients.rights.office_views", "Patient"): "who the request that the privacy officer handles is about",
+    ("patients.rights.views", "Patient"): "the login's own",
+    ("patients.singpass.account_views", "Patient"): "the login's own",
+    ("patients.singpass.views", "Patient"): "the login's own",
+    ("scheduling.claims", "Patient"): "the login's own",
+    ("scheduling.desk_details", "Booking"): "of the clinic that was checked",
+    ("scheduling.desk_identity", "Patient"): "known at the clinic that was checked",
     ("billing.contract_views", "Contract"): "of the clinic that `at_desk` has checked",
     ("billing.contract_views", "Bill"): "a prefetch: of the contract's instalments",
     ("billing.views", "Hold"): "by the secret of the browser's session",
