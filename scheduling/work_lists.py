@@ -205,7 +205,9 @@ WITH coming AS (
 SELECT p.id, p.name, p.email, p.phone, p.birth_date, p.starts_at, p.lacks_email, p.lacks_phone, o.id, o.name, o.email
 FROM looked_at p LEFT JOIN LATERAL (
     SELECT o.id, o.name, o.email FROM patients_patient o
-    WHERE o.phone = p.phone AND o.phone <> '' AND o.id <> p.id AND o.birth_date = p.birth_date
+    WHERE EXISTS (
+        SELECT FROM patients_patientclinic k WHERE k.patient_id = o.id AND k.clinic_id = %(clinic)s
+    ) AND o.phone = p.phone AND o.phone <> '' AND o.id <> p.id AND o.birth_date = p.birth_date
         AND string_to_array(lower(o.name), ' ') && string_to_array(lower(p.name), ' ')
         AND NOT EXISTS (
             SELECT FROM clinic_booking_event e WHERE e.topic = 'patients.told_apart'

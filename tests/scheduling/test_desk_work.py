@@ -274,7 +274,7 @@ def test_no_email_at_all_is_noted(desk, visit, patient, clinic):
 
 def test_look_alikes_are_shown_until_they_are_told_apart(desk, visit, patient, clinic):
     same = {"phone": patient.phone, "birth_date": patient.birth_date}
-    twin = factories.PatientFactory(name="Nurul A.", **same)
+    twin = factories.known(factories.PatientFactory(name="Nurul A.", **same), clinic)
     factories.PatientFactory(name="Somebody Else", **same)
     factories.PatientFactory(name=patient.name, phone=patient.phone, birth_date=dt.date(2001, 1, 1))
     [row] = find("contacts", clinic)
