@@ -88,6 +88,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "clinic_booking.rows.middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "clinic_booking.audit.reads.middleware",
     "clinic_booking.accounts.sessions.middleware",
