@@ -67,7 +67,7 @@ def reveal(patient_id: int) -> None:
 
 def middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     def answer(request: HttpRequest) -> HttpResponse:
-        visit = _Visit(_who(request))
+        visit, outer = _Visit(_who(request)), _visit.get()
         token = _visit.set(visit)
         with connection.execute_wrapper(visit):
             try:
@@ -75,6 +75,8 @@ def middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
             finally:
                 _visit.reset(token)
                 visit.leave()
+                if outer:  # a request within a request, as tests make them
+                    outer.has_entered = False
 
     return answer
 
@@ -125,11 +127,7 @@ class _Visit:
             yield
         finally:
             self.is_paused = False
-            if (
-                entered
-                and connection.connection
-                and connection.connection.info.transaction_status != TransactionStatus.INERROR
-            ):
+            if entered and self.has_entered and _is_well():
                 _run(f"SET ROLE {VISITOR}")
 
     def leave(self) -> None:
@@ -147,6 +145,11 @@ def _run(statement: str, params: Sequence[object] = ()) -> None:
 
 
 _visit: ContextVar[_Visit | None] = ContextVar("visit", default=None)
+
+
+def _is_well() -> bool:
+    given = connection.connection
+    return given is not None and given.info.transaction_status != TransactionStatus.INERROR
 
 
 def _transaction() -> object:

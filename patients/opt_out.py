@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core import signing
 from django.urls import reverse
 
+from clinic_booking import rows
 from patients.models import Patient
 
 SALT = "stop-messages"
@@ -26,6 +27,11 @@ def stop_headers(patient: Patient) -> dict[str, str]:
 
 def opened(token: str) -> Patient | None:
     try:
-        return Patient.objects.filter(uuid=UUID(signing.Signer(salt=SALT).unsign(token))).first()
+        uuid = UUID(signing.Signer(salt=SALT).unsign(token))
     except signing.BadSignature:
         return None
+    with rows.all_rows():
+        patient = Patient.objects.filter(uuid=uuid).first()
+    if patient:
+        rows.reveal(patient.pk)
+    return patient

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from clinic_booking import rows
 from scheduling import links, stops
 from scheduling.confirmations import confirm
 from scheduling.models import Booking
@@ -33,6 +34,7 @@ def answer(request: HttpRequest, reference: str) -> HttpResponse:
     return render(request, "scheduling/answer.html", {"nav": "me", **_shown(found, visit)})
 
 
+@rows.all_rows()  # whoever has the key
 def _remember_visit(request: HttpRequest, reference: str) -> None:
     """Whoever has the link may see the stops of this visit, as it says."""
     if booked := Booking.objects.filter(reference=reference).first():

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from clinic_booking import rows
 from clinic_booking.errors import NotAllowed
 from clinic_booking.models import User
 from clinic_booking.roles import Can, may
@@ -61,10 +62,11 @@ def show(request: HttpRequest, reference: str) -> HttpResponse:
     key = request.GET.get("key")
     if key and links.opens(key, reference):
         remember(request, reference)
-        booked = Booking.objects.select_related("hold").filter(reference=reference).first()
-        # The letter is about all that was booked together.
-        for other in stops.plan_of(booked) if booked else ():
-            remember(request, other.reference)
+        with rows.all_rows():  # whoever has the key
+            booked = Booking.objects.select_related("hold").filter(reference=reference).first()
+            # The letter is about all that was booked together.
+            for other in stops.plan_of(booked) if booked else ():
+                remember(request, other.reference)
         return redirect("booking", reference)
     found = find(request, reference)
     return render(request, "scheduling/booking.html", {"nav": "me", **_whole(request, found)})

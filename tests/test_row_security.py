@@ -18,6 +18,7 @@ OPEN = {
     "patients_brokenglass": "looked at by managers and privacy officers, who see no patient: ids and reasons",
     "patients_patientclinic": "ids only; the policies read it",
     "scheduling_hold": "a hold is looked up by its secret id before anybody is known; what it notes is sealed",
+    "patients_brokenglass": "ids and a reason; managers look at those of their clinics",
     "billing_payment": "ids and amounts; a guest's is looked up by its hold",
 }
 
