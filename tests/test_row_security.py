@@ -18,7 +18,6 @@ OPEN = {
     "patients_brokenglass": "looked at by managers and privacy officers, who see no patient: ids and reasons",
     "patients_patientclinic": "ids only; the policies read it",
     "scheduling_hold": "a hold is looked up by its secret id before anybody is known; what it notes is sealed",
-    "patients_brokenglass": "ids and a reason; managers look at those of their clinics",
     "billing_payment": "ids and amounts; a guest's is looked up by its hold",
 }
 
@@ -71,6 +70,9 @@ def test_the_privacy_officer_sees_everybody_and_the_system_administrator_nobody(
     ]
     assert everybody_as(User.objects.create(username="s", office=User.Office.SYSTEM_ADMIN)) == []
     assert everybody_as(User.objects.create(username="o", office="privacy_officer", is_active=False)) == []
+    assert everybody_as(User.objects.create(username="r", is_superuser=True)) == []
+    administrator = MembershipFactory(clinic=visits[0].clinic, user__office=User.Office.SYSTEM_ADMIN).user
+    assert everybody_as(administrator) == []
 
 
 def test_a_checked_key_reveals_one_patient(visits):

@@ -47,7 +47,7 @@ def everything(slots, service, receptionist):
     factories.book(slots[1:2], service=service)
     factories.ScheduleTemplateFactory(breaks=[(dt.time(10), dt.time(10, 20))])
     factories.ScheduleExceptionFactory()
-    factories.ConsentFactory()
+    factories.ConsentFactory(patient=Booking.objects.get().patient)
     plan = ChangePlan.objects.create(
         clinic=slots[0].clinic, kind="saved", payload={}, created_by=receptionist
     )
