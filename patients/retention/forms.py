@@ -1,10 +1,17 @@
+import datetime as dt
 from typing import Any
 
 from django import forms
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.retention.models import Incident, RetentionRule, Vendor
 from patients.retention.models import LegalHold
+
+FIRST_YEAR, LAST_YEAR = 2000, 2100  # what clocks and rules can count with
+MOST = {"months": 1200, "days": 3660}
+TIMES = ("suspected_at", "discovered_at", "from_at", "until_at")
+AHEAD = dt.timedelta(days=1)
 
 
 class DayInput(forms.DateInput):
@@ -18,6 +25,13 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = RetentionRule
         fields = ["trigger", "months", "days", "action", "basis"]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        for name, most in MOST.items():
+            if (given.get(name) or 0) > most:
+                self.add_error(name, _("At most %d, please.") % most)
+        return given
 
 
 class HoldForm(forms.Form):
@@ -38,6 +52,9 @@ class HoldForm(forms.Form):
         first, last = given.get("period_from"), given.get("period_until")
         if given.get("scope") == LegalHold.Scope.PERIOD and not (first and last and first <= last):
             self.add_error("period_from", _("Of a period give the first and the last day."))
+        for name in ("period_from", "period_until"):
+            if (day := given.get(name)) and not FIRST_YEAR <= day.year <= LAST_YEAR:
+                self.add_error(name, _("Please give a day of this century."))
         return given
 
 
@@ -58,6 +75,18 @@ class IncidentForm(forms.ModelForm):  # type: ignore[type-arg]
             name: forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
             for name in ("suspected_at", "discovered_at", "from_at", "until_at")
         } | {"facts": forms.Textarea(attrs={"rows": 4}), "letter": forms.Textarea(attrs={"rows": 8})}
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        latest = timezone.now() + AHEAD
+        for name in TIMES:
+            moment = given.get(name)
+            if moment and (moment.year < FIRST_YEAR or moment > latest):
+                self.add_error(name, _("Please give a time of this century that is not in the future."))
+        for name in ("actor_id", "clinic_id"):
+            if (given.get(name) or 1) < 1:
+                self.add_error(name, _("Please give a number from 1."))
+        return given
 
 
 class DecideForm(forms.Form):

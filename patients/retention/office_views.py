@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -45,20 +46,25 @@ def officer(request: Request, what: str = Can.MANAGE_RETENTION) -> User:
 @require_safe
 def rules(request: Request) -> HttpResponse:
     officer(request)
-    today = timezone.localdate()
-    waiting = [
-        (each.data_class, pk)
-        for each in cleaners()
-        if each.reviewed
-        for pk in to_review(each, rule_of(each.data_class), today).values_list("pk", flat=True)[:SHOWN]
-    ]
     context = {
         "office": "retention",
         "rules": rules_in_force(),
-        "waiting": waiting,
+        "waiting": [
+            (name, pk) for name, rows in _waiting() for pk in rows.values_list("pk", flat=True)[:SHOWN]
+        ],
         "certificates": ErasureCertificate.objects.order_by("-made_at")[:SHOWN],
     }
     return render(request, f"{PAGES}/retention.html", context)
+
+
+def _waiting(data_class: str = "") -> list[tuple[str, QuerySet[Any]]]:
+    """What only goes after somebody looked at it."""
+    today = timezone.localdate()
+    return [
+        (each.data_class, to_review(each, rule_of(each.data_class), today))
+        for each in cleaners(data_class)
+        if each.reviewed
+    ]
 
 
 @never_cache
@@ -88,7 +94,9 @@ def rule(request: Request, data_class: str) -> HttpResponse:
 def review(request: Request, data_class: str, pk: int) -> HttpResponse:
     user = officer(request)
     form = forms.ReasonForm(request.POST)
-    if form.is_valid():
+    if not any(rows.filter(pk=pk).exists() for name, rows in _waiting(data_class) if name == data_class):
+        messages.info(request, _("This record does not wait to be looked at."))
+    elif form.is_valid():
         with transaction.atomic():
             ReviewedErasure.objects.get_or_create(
                 data_class=data_class,
