@@ -20,6 +20,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from clinic_booking.accounts.admin import reset_second_factor, unlock
+from clinic_booking.accounts.staff import without_patients
 from clinic_booking.messages import kinds
 from clinic_booking.messages.texts import unknown_places
 from clinic_booking.models import Event, MessageTemplate, Notification, User
@@ -69,6 +70,9 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     actions = [reset_second_factor, unlock]
     list_display = ["username", "first_name", "last_name", "office", "is_active", "is_staff"]
     list_filter = ["office", "is_active", "is_staff"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return without_patients(super().get_queryset(request))
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """Groups and permissions could give what an office may not have."""

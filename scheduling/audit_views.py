@@ -23,10 +23,11 @@ from clinic_booking.models import AuditAlert, AuditEvent, User
 from clinic_booking.roles import Can, may
 from scheduling import audit_trail
 from scheduling.audit_trail import SHOWN, Asked
-from scheduling.models import Clinic
+from scheduling.models import Clinic, Membership
 
 KINDS = [("looks", _("Looks and acts")), ("changes", _("Changes"))]
 LAST = 2**62
+ROLES = dict([*Membership.Role.choices, *User.Office.choices])
 
 
 class SearchForm(forms.Form):
@@ -111,6 +112,8 @@ def index(request: Request, clinic: str = "") -> HttpResponse:
             count=len(rows),
         )
         saw(row.patient_id for row in rows[:SHOWN] if getattr(row, "kept", None) and row.patient_id)
+    for row in rows:
+        row.role_name = ROLES.get(getattr(row, "role", ""), "")
     query = {name: request.GET[name] for name in form.fields if request.GET.get(name) and name != "before"}
     context = _context(request, here, "trail") | {
         "form": form,
@@ -169,7 +172,7 @@ def review(request: Request, clinic: str = "") -> HttpResponse:
     )
     clinics = Clinic.objects.in_bulk([row.clinic_id for row in rows if row.clinic_id])
     context = _context(request, here, "review") | {
-        "rows": [(row, clinics.get(row.clinic_id or 0)) for row in rows],
+        "rows": [(row, clinics.get(row.clinic_id or 0), ROLES.get(row.role, row.role)) for row in rows],
         "names": _names(rows),
         "last": last,
         "first": last - dt.timedelta(6),

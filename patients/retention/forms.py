@@ -35,17 +35,17 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class HoldForm(forms.Form):
-    scope = forms.ChoiceField(label=_("scope"), choices=LegalHold.Scope.choices)
+    scope = forms.ChoiceField(label=_("Scope"), choices=LegalHold.Scope.choices)
     patient = forms.IntegerField(
-        label=_("number of the patient"),
+        label=_("Number of the patient"),
         required=False,
         min_value=1,
         help_text=_("Or the reference of a booking."),
     )
-    reference = forms.CharField(label=_("reference of the booking"), required=False, max_length=12)
-    period_from = forms.DateField(label=_("first day"), required=False, widget=DayInput())
-    period_until = forms.DateField(label=_("last day"), required=False, widget=DayInput())
-    reason = forms.CharField(label=_("reason"), max_length=200, help_text=_("Without names of patients."))
+    reference = forms.CharField(label=_("Reference of the booking"), required=False, max_length=12)
+    period_from = forms.DateField(label=_("First day"), required=False, widget=DayInput())
+    period_until = forms.DateField(label=_("Last day"), required=False, widget=DayInput())
+    reason = forms.CharField(label=_("Reason"), max_length=200, help_text=_("Without names of patients."))
 
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
@@ -59,12 +59,15 @@ class HoldForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    reason = forms.CharField(label=_("reason"), max_length=200)
+    reason = forms.CharField(label=_("Reason"), max_length=200)
 
 
 class IncidentForm(forms.ModelForm):  # type: ignore[type-arg]
     data_classes = forms.MultipleChoiceField(
-        label=_("data"), choices=Incident.Data.choices, widget=forms.CheckboxSelectMultiple, required=False
+        label=_("Data"),
+        choices=Incident.Data.choices,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
+        required=False,
     )
 
     class Meta:
@@ -91,9 +94,9 @@ class IncidentForm(forms.ModelForm):  # type: ignore[type-arg]
 
 class DecideForm(forms.Form):
     decision = forms.ChoiceField(
-        label=_("decision"), choices=[c for c in Incident.Decision.choices if c[0] != Incident.Decision.OPEN]
+        label=_("Decision"), choices=[c for c in Incident.Decision.choices if c[0] != Incident.Decision.OPEN]
     )
-    reasons = forms.CharField(label=_("reasons"), widget=forms.Textarea(attrs={"rows": 3}), max_length=2000)
+    reasons = forms.CharField(label=_("Reasons"), widget=forms.Textarea(attrs={"rows": 3}), max_length=2000)
 
 
 class VendorForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -39,7 +39,7 @@ oidc_authentication_init     ++++ +++++ + ++   ---- ----- - --
 oidc_authentication_callback ++++ +++++ + ++   ---- ----- - --
 singpass_failed              ++++ +++++ + ++   ---- ----- - --
 singpass_jwks                .... ..... . ..   ---- ----- - --
-singpass_details             >>>> >>>>> > >>   >>++ +++++ + ++
+singpass_details             >>++ +++++ + ++   >>++ +++++ + ++
 singpass_account             >>++ +++++ + ++   >>-- ----- - --
 singpass_code                >>-- ----- - --   >>xx xxxxx x xx
 singpass_removal             >>-- ----- - --   >>++ +++++ + ++

@@ -3,7 +3,7 @@
 import pytest
 from allauth.mfa.models import Authenticator
 
-from clinic_booking.accounts import factors, lockout, step_up
+from clinic_booking.accounts import factors, lockout, sign_up, step_up
 from clinic_booking.accounts.models import Device, DeviceLogin, DoorLock, OneTimeCode
 from clinic_booking.jobs import forget_doors
 from clinic_booking.models import AuditEvent
@@ -117,3 +117,23 @@ def test_what_is_over_is_forgotten(client, receptionist, app):
     pass_time(40 * 24 * 3600)
     forget_doors(0)
     assert not any(model.objects.exists() for model in rows)
+
+
+@pytest.mark.parametrize("office", [{"office": "system_admin"}, {"is_superuser": True}])
+def test_patients_logins_are_hidden_from_who_manages_logins(client, receptionist, office):
+    by_code = sign_up.of_address("code@home.example")
+    with_password = factories.PatientFactory(with_login=True, email="pass@home.example").user
+    client.force_login(factories.UserFactory(is_staff=True, **office))
+    shown = client.get(USERS, {"q": "home.example"}).content.decode()
+    assert [f"/{user.pk}/change/" in shown for user in (by_code, with_password)] == [False] * 2
+    for user in (by_code, with_password):
+        assert client.get(f"{USERS}{user.pk}/change/").status_code == 302  # to the start, where it is said
+        assert client.get(f"{USERS}{user.pk}/password/").status_code in (302, 404)
+    assert client.get(f"{USERS}{receptionist.pk}/change/").status_code == 200
+    lookup = {
+        "app_label": "scheduling",
+        "model_name": "membership",
+        "field_name": "user",
+        "term": "home.example",
+    }
+    assert client.get("/admin/autocomplete/", lookup).json()["results"] == []
