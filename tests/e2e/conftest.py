@@ -23,13 +23,15 @@ from tests.invariants import broken
 
 AHEAD = dt.timedelta(3)  # late enough to be cancelled free of charge, and in the first week shown
 DAY = factories.tomorrow_at(9).date() + AHEAD - dt.timedelta(1)
-PATIENCE_MS = 10_000
+PATIENCE_MS = 30_000  # a journey waits for what it needs, however busy the machine is
+JOURNEY_SECONDS = 300
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.timeout(JOURNEY_SECONDS))
 
 
 @pytest.fixture(scope="session")

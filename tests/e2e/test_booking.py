@@ -14,7 +14,7 @@ from tests.e2e.steps import booked, choose, confirm, fill_details, find_times, t
 pytestmark = pytest.mark.usefixtures("pay_at_clinic", "slots")
 
 
-def test_books_without_paying_now(page, slots):
+def test_books_without_paying_now_and_for_nobody_else(page, slots, open_browser, watch):
     find_times(page)
     choose(page, "09:20")
     fill_details(page)
@@ -22,6 +22,11 @@ def test_books_without_paying_now(page, slots):
     booking = booked(page)
     assert (booking.patient.name, booking.starts_at) == ("Siti Rahmah", slots[1].starts_at)
     expect(page.get_by_text("to be paid at the clinic")).to_be_visible()
+    assert_calendar_file_holds(page, booking)
+    watch.allow("status of 404")
+    stranger = open_browser()
+    for path in (f"/bookings/{booking.reference}/", f"/bookings/{booking.reference}.ics"):
+        assert stranger.goto(path).status == 404
 
 
 def test_books_without_scripts(open_browser):
@@ -31,10 +36,7 @@ def test_books_without_scripts(open_browser):
     booked(page)
 
 
-def test_calendar_file_holds_the_visit(page):
-    to_checkout(page)
-    confirm(page)
-    booking = booked(page)
+def assert_calendar_file_holds(page, booking):
     with page.expect_download() as download:
         page.get_by_role("link", name="Add to calendar").click()
     (event,) = Calendar.from_ical(download.value.path().read_bytes()).walk("VEVENT")
@@ -55,16 +57,6 @@ def test_letter_has_the_reference_and_opens_the_visit(page, open_browser, system
     elsewhere.goto(link)
     assert booked(elsewhere) == booking
     assert not urlsplit(elsewhere.url).query  # the key does not stay in the address
-
-
-def test_visit_is_nobody_elses(page, open_browser, watch):
-    to_checkout(page)
-    confirm(page)
-    booking = booked(page)
-    watch.allow("status of 404")
-    stranger = open_browser()
-    for path in (f"/bookings/{booking.reference}/", f"/bookings/{booking.reference}.ics"):
-        assert stranger.goto(path).status == 404
 
 
 def test_any_clinic_shows_where_each_time_is(page, clinic):

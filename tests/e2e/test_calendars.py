@@ -33,27 +33,21 @@ def state(slot, status):
     return f'[data-slot="{slot.pk}"][data-status="{status}"]'
 
 
-def test_time_taken_by_another_greys_out(times, slots, service, patient):
+def test_time_taken_by_another_greys_out_and_is_free_again(times, slots, service, patient):
     made = hold(slots[0], service)
     times.wait_for_selector(state(slots[0], "held") + "[disabled] >> text=On hold", timeout=SECOND)
     confirm_hold(made, patient)
     times.wait_for_selector(state(slots[0], "booked") + " >> text=Taken", timeout=SECOND)
     assert times.locator("[data-free-of]").inner_text() == "5 free"
-
-
-def test_time_given_back_is_free_again(times, slots, service):
-    made = hold(slots[0], service)
-    times.wait_for_selector(state(slots[0], "held"))
+    made = hold(slots[1], service)
+    times.wait_for_selector(state(slots[1], "held"))
     holds.release_hold(hold_id=made.pk, owner=made.owner)
-    times.wait_for_selector(state(slots[0], "available") + ":not([disabled])", timeout=SECOND)
-
-
-def test_hold_lapses_by_itself_on_open_pages(times, slots, service):
-    made = hold(slots[0], service)
-    times.wait_for_selector(state(slots[0], "held"))
-    clock.run_out(made)
+    times.wait_for_selector(state(slots[1], "available") + ":not([disabled])", timeout=SECOND)
+    lapses = hold(slots[2], service)
+    times.wait_for_selector(state(slots[2], "held"))
+    clock.run_out(lapses)
     times.reload()  # the rows were changed without a push
-    times.wait_for_selector(state(slots[0], "available"))
+    times.wait_for_selector(state(slots[2], "available"))
 
 
 def test_long_service_greys_out_every_start_it_needs(page, slots, service, practitioner):
@@ -68,17 +62,12 @@ def test_long_service_greys_out_every_start_it_needs(page, slots, service, pract
         page.wait_for_selector(state(slot, "available"), timeout=2 * SECOND)
 
 
-def test_desk_sees_hold_and_visit_within_a_second(desk, slots, service, patient):
+def test_desk_sees_hold_visit_and_cancellation_within_a_second(desk, slots, service, patient, receptionist):
     made = hold(slots[0], service)
     desk.wait_for_selector(".st-held >> text=09:00–09:20", timeout=SECOND)
     visit = confirm_hold(made, patient)
     desk.wait_for_selector(f'[data-booking="{visit.reference}"] >> text=Nurul Aisyah', timeout=SECOND)
     assert desk.locator(".st-held").count() == 1  # the legend
-
-
-def test_desk_forgets_a_cancelled_visit(desk, slots, service, patient, receptionist):
-    visit = book(slots[0], service, patient)
-    desk.wait_for_selector(f'[data-booking="{visit.reference}"]')
     with transaction.atomic():
         booking.cancel_booking(booking_id=visit.pk, by=receptionist, reason="clinic")
     desk.wait_for_selector(f'[data-booking="{visit.reference}"]', state="detached", timeout=SECOND)
@@ -98,30 +87,8 @@ def test_desk_is_used_by_keyboard(open_browser, receptionist, slots, patient, se
     assert page.locator('.ec-event[tabindex="0"]').count() == 1
 
 
-def test_booking_without_scripts(open_browser, slots):
-    page = open_browser(java_script_enabled=False)
-    page.goto("/")
-    page.click('button[value="consultation"]')
-    page.goto(f"{page.url}&date={DAY}")
-    page.click('[data-status="available"]')
-    page.fill("[name=name]", "Siti Nurbaya")
-    page.fill("[name=email]", "siti@example.com")
-    page.fill("[name=phone]", "9123 4567")
-    page.check("[name=consent]")
-    page.click("#pay-button")
-    assert page.locator("[data-booking]").count() == 1
-
-
-def test_form_gives_way_when_time_runs_out(times, watch):
+def test_more_time_keeps_what_was_typed_until_it_runs_out(times, watch):
     watch.allow("status of 410")
-    times.click('[data-status="available"]')
-    times.wait_for_selector("[role=timer]:not(:empty)")
-    clock.run_out(hold_of(times))
-    times.click("text=I need more time")
-    times.wait_for_selector("[data-hold-ended] [data-slot]")
-
-
-def test_more_time_keeps_what_was_typed(times):
     times.click('[data-status="available"]')
     times.fill("[name=name]", "Siti Nurbaya")
     with times.expect_response("**/renewal/"):
@@ -129,6 +96,9 @@ def test_more_time_keeps_what_was_typed(times):
     times.wait_for_selector("[role=timer]:not(:empty)")
     assert times.input_value("[name=name]") == "Siti Nurbaya"
     assert hold_of(times).renewals == 1
+    clock.run_out(hold_of(times))
+    times.click("text=I need more time")
+    times.wait_for_selector("[data-hold-ended] [data-slot]")
 
 
 def test_back_from_the_checkout_shows_the_own_time(times):

@@ -141,7 +141,7 @@ def test_phone_booking_is_paid_by_link(desk, page, system, people, watch):
     assert watch.flaws(page) == []
     fill_card(page)
     page.get_by_role("button", name=re.compile("^Pay ")).click()
-    expect(page.get_by_text("This is paid. Thank you.")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("This is paid. Thank you.")).to_be_visible()
     until(lambda: Bill.objects.get(booking=made).status == Bill.Status.PAID, "the bill is paid")
 
 

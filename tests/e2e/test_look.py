@@ -35,7 +35,7 @@ def look(watch):
     def look(page, status=200):
         page.wait_for_selector("html[data-ready]")
         watch.allow(f"status of {status} ")
-        assert watch.flaws(page) == []
+        assert watch.flaws(page) == [], page.url
 
     return look
 
@@ -46,20 +46,19 @@ def choose(page, day):
     page.wait_for_url("**/checkout/**")
 
 
-@pytest.mark.parametrize("path", ["/", "/help/", "/privacy/", "/login/"])
-def test_open_page(page, look, day, path):
-    page.goto(path)
-    look(page)
+def test_open_pages(page, look, day):
+    for path in ("/", "/help/", "/privacy/", "/login/"):
+        page.goto(path)
+        look(page)
+    page.goto("/nowhere/")
+    look(page, status=404)
 
 
-@pytest.mark.parametrize("query", ["", "&clinic=tanjong-pagar", "&date=2099-01-01"])
-def test_times(page, look, day, query):
-    page.goto(f"/book/?service=consultation&date={DAY}{query}")
-    page.wait_for_selector("[data-state=live]")
-    look(page)
-
-
-def test_own_time(page, look, day):
+def test_times(page, look, day):
+    for query in ("", "&clinic=tanjong-pagar", "&date=2099-01-01"):
+        page.goto(f"/book/?service=consultation&date={DAY}{query}")
+        page.wait_for_selector("[data-state=live]")
+        look(page)
     choose(page, day)
     page.goto(f"/book/?service=consultation&date={DAY}")
     page.wait_for_selector(".slot-mine")
@@ -70,13 +69,13 @@ def test_details(page, look, day):
     choose(page, day)
     page.wait_for_selector("[role=timer]:not(:empty)")
     look(page)
-
-
-def test_details_with_errors(page, look, day):
-    choose(page, day)
     page.click("#pay-button")
     page.wait_for_selector(".is-invalid")
     look(page, status=422)
+    clock.run_out(hold_of(page))
+    page.goto(page.url)
+    page.wait_for_selector("text=has run out")
+    look(page, status=410)
 
 
 def test_payment_fields(page, look, slots):
@@ -90,24 +89,23 @@ def test_payment_fields(page, look, slots):
     look(page)
 
 
-@pytest.mark.parametrize(("card", "title"), [(ASKS_BANK, "Confirm with your bank"), ("", "Pay with PayNow")])
-def test_dialogue_of_the_bank(page, look, slots, card, title):
+def dialogue(page, title):
+    return page.frame_locator(f"iframe[title='{title}']").get_by_role("button").first
+
+
+def test_dialogue_of_paynow(page, look, slots):
     to_checkout(page)
-    if card:
-        pay(page, card)
-    else:
-        card_fields(page).get_by_role("radio", name="PayNow").check()
-        pay_button(page).click()
-    expect(page.frame_locator(f"iframe[title='{title}']").get_by_role("button").first).to_be_visible()
+    card_fields(page).get_by_role("radio", name="PayNow").check()
+    pay_button(page).click()
+    expect(dialogue(page, "Pay with PayNow")).to_be_visible()
     look(page)
 
 
-def test_payment_that_takes_its_time(page, look, slots):
+def test_dialogue_of_the_bank_and_payment_that_takes_its_time(page, look, slots):
     to_checkout(page)
     pay(page, ASKS_BANK)
-    expect(
-        page.frame_locator("iframe[title='Confirm with your bank']").get_by_role("button").first
-    ).to_be_visible()
+    expect(dialogue(page, "Confirm with your bank")).to_be_visible()
+    look(page)
     page.goto(page.url + "status/")
     expect(page.get_by_role("heading", name="One moment, please")).to_be_visible()
     look(page)
@@ -125,14 +123,6 @@ def test_paid_visit_and_its_cancellation(open_browser, look, slots, patient):
     look(page)
 
 
-def test_time_that_ran_out(page, look, day):
-    choose(page, day)
-    clock.run_out(hold_of(page))
-    page.reload()
-    page.wait_for_selector("text=has run out")
-    look(page, status=410)
-
-
 def test_time_that_was_taken(page, look, day, slots):
     page.route_web_socket("**/ws/**", lambda socket: None)  # says nothing of what happens
     with page.expect_response(lambda answer: answer.request.resource_type == "fetch"):
@@ -143,44 +133,28 @@ def test_time_that_was_taken(page, look, day, slots):
     look(page, status=409)
 
 
-@pytest.mark.parametrize("name", ["booking", "cancellation", "me"])
-def test_own_visit(open_browser, look, day, patient, name):
+def test_own_pages(open_browser, look, day, patient):
     page = open_browser(patient.user)
-    page.goto(reverse(name, args=[] if name == "me" else [day.reference]))
+    for name in ("booking", "cancellation"):
+        page.goto(reverse(name, args=[day.reference]))
+        look(page)
+    page.goto(reverse("me"))
     look(page)
-
-
-def test_moving_a_visit(open_browser, look, day, patient):
     Booking.objects.filter(pk=day.pk).update(free_cancel_hours=0)
-    page = open_browser(patient.user)
     page.goto(f"/book/?service={day.service.slug}&date={DAY}&move={day.reference}")
     page.wait_for_selector("[data-state=live]")
     look(page)
 
 
-def test_missing_page(page, look, day):
-    page.goto("/nowhere/")
-    look(page, status=404)
-
-
 def test_desk(open_browser, look, day, receptionist):
     page = open_browser(receptionist)
+    for path in (f"?date={DAY}&list=1", f"bookings/{day.reference}/", "?date=2099-01-01"):
+        page.goto(f"/desk/tanjong-pagar/{path}")
+        look(page)
     page.goto(f"/desk/tanjong-pagar/?date={DAY}")
-    page.wait_for_selector(f'[data-booking="{day.reference}"]')
     page.wait_for_selector("[data-state=live]")
+    page.wait_for_selector(f'[data-booking="{day.reference}"]')
     look(page)
-
-
-def test_desk_with_details(open_browser, look, day, receptionist):
-    page = open_browser(receptionist)
-    page.goto(f"/desk/tanjong-pagar/?date={DAY}")
     page.click(f'[data-booking="{day.reference}"]')
     page.wait_for_selector("dialog[open] >> text=Needs a ramp")
-    look(page)
-
-
-@pytest.mark.parametrize("path", ["?date={day}&list=1", "bookings/{reference}/", "?date=2099-01-01"])
-def test_desk_page(open_browser, look, day, receptionist, path):
-    page = open_browser(receptionist)
-    page.goto("/desk/tanjong-pagar/" + path.format(day=DAY, reference=day.reference))
     look(page)

@@ -48,7 +48,7 @@ def test_all_sessions_are_planned_with_one_click(open_browser, watch, courses, r
     assert watch.flaws(page) == []
     page.get_by_role("button", name="Plan all").click()
     done = re.compile(r"Last planning: \d+ sessions got a time, \d+ have none\.")
-    expect(page.get_by_text(done)).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(done)).to_be_visible()
     page.get_by_role("link", name="Show the list again").click()
     expect(planned).to_have_count(0)
     expect(unplanned).to_have_count(1)
