@@ -69,11 +69,12 @@ def test_details(page, look, day):
     choose(page, day)
     page.wait_for_selector("[role=timer]:not(:empty)")
     look(page)
+    checkout = page.url
     page.click("#pay-button")
     page.wait_for_selector(".is-invalid")
     look(page, status=422)
     clock.run_out(hold_of(page))
-    page.goto(page.url)
+    page.goto(checkout)
     page.wait_for_selector("text=has run out")
     look(page, status=410)
 

@@ -131,7 +131,7 @@ def test_desk_plans_for_a_patient(open_browser, receptionist, patient, clinic):
     page = open_browser(receptionist)
     page.goto(f"/desk/{clinic.slug}/")
     page.get_by_role("link", name="Plan visits").click()
-    page.get_by_label("Name, phone or booking reference").fill(patient.phone[3:])
+    page.get_by_label("Name, phone, booking reference or identity number").fill(patient.phone[3:])
     page.get_by_role("button", name="Find", exact=True).click()
     page.get_by_role("link", name=patient.name).first.click()
     page.get_by_label("First").select_option("consultation")
