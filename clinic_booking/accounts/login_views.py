@@ -24,6 +24,7 @@ from clinic_booking.models import User
 from clinic_booking.roles import Can, may
 
 SENT = "login_code"
+HAS_A_DESK = (Can.SEE_DESK, Can.SEE_MONEY, Can.HANDLE_REQUESTS, Can.CONFIGURE)
 BUTTONS = ["patients/_singpass_button.html", "account/_nothing.html"]
 
 
@@ -141,7 +142,7 @@ def admin_login(request: Request) -> HttpResponse:
 
 
 def after_login(user: User) -> str:
-    if may(user, Can.SEE_DESK):
+    if any(may(user, what) for what in HAS_A_DESK):
         return reverse("desk_home")
     return reverse("home") if is_staff(user) else reverse("me")
 

@@ -44,6 +44,27 @@ def test_staff_show_a_second_factor(client, receptionist, app):
     assert reasons("login_failed") == ["second_factor"]
 
 
+@pytest.mark.parametrize(
+    ("made", "place"),
+    [
+        (lambda clinic: factories.MembershipFactory(clinic=clinic).user, "/desk/tanjong-pagar/"),
+        (
+            lambda clinic: factories.MembershipFactory(clinic=clinic, role="finance").user,
+            "/desk/tanjong-pagar/money/",
+        ),
+        (lambda clinic: factories.UserFactory(office=User.Office.PRIVACY_OFFICER), "/privacy-office/"),
+        (lambda clinic: factories.UserFactory(office=User.Office.SYSTEM_ADMIN, is_staff=True), "/admin/"),
+    ],
+)
+def test_staff_begin_where_their_work_is(client, clinic, made, place):
+    user = made(clinic)
+    app = App(user)
+    log_in(client, user)
+    done = client.post("/login/second/", {"code": app.code}, follow=True)
+    assert done.redirect_chain[-1][0] == place
+    assert done.status_code == 200
+
+
 def test_code_works_once(receptionist, app):
     code = app.code
     for expected in (302, 422):
