@@ -2,9 +2,11 @@ import datetime as dt
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from clinic_booking.models import User
 from clinic_booking.retention.models import Incident, RetentionRule, Vendor
 from patients.retention.models import LegalHold
 
@@ -69,6 +71,9 @@ class IncidentForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
         required=False,
     )
+    actor_id = forms.CharField(
+        label=_("Whose login"), required=False, max_length=150, help_text=_("As in the audit trail.")
+    )
 
     class Meta:
         model = Incident
@@ -86,10 +91,20 @@ class IncidentForm(forms.ModelForm):  # type: ignore[type-arg]
             moment = given.get(name)
             if moment and (moment.year < FIRST_YEAR or moment > latest):
                 self.add_error(name, _("Please give a time of this century that is not in the future."))
-        for name in ("actor_id", "clinic_id"):
-            if (given.get(name) or 1) < 1:
-                self.add_error(name, _("Please give a number from 1."))
+        if (given.get("clinic_id") or 1) < 1:
+            self.add_error("clinic_id", _("Please give a number from 1."))
         return given
+
+    def clean_actor_id(self) -> int | None:
+        """By name or number."""
+        if not (text := self.cleaned_data["actor_id"].strip()):
+            return None
+        is_number = text.isdecimal() and len(text) < 19
+        wanted = Q(username__iexact=text) | Q(pk=int(text)) if is_number else Q(username__iexact=text)
+        found = User.objects.filter(wanted).first()
+        if found is None:
+            raise forms.ValidationError(_("Nobody logs in with this name."))
+        return found.pk
 
 
 class DecideForm(forms.Form):

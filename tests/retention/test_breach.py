@@ -106,7 +106,7 @@ def test_drill(client, officer, receptionist, clinic):
         audit.Action.LIST, "patients:all", by=receptionist, patients=[p.pk for p in seen], clinic_id=clinic.pk
     )
     client.force_login(officer)
-    answer = client.post("/privacy-office/incidents/new/", FACTS | {"actor_id": receptionist.pk})
+    answer = client.post("/privacy-office/incidents/new/", FACTS | {"actor_id": receptionist.username})
     [incident] = Incident.objects.all()
     page = f"/privacy-office/incidents/{incident.pk}/"
     assert answer["Location"] == page
@@ -186,7 +186,10 @@ def test_hold_is_asked_and_confirmed_on_the_page(client, officer, second, patien
     hold.refresh_from_db()
     assert hold.confirmed_at is None  # by the same person
     client.force_login(second)
-    assert "Claim 17" in client.get("/privacy-office/holds/").content.decode()
+    page = client.get("/privacy-office/holds/").content.decode()
+    assert "Claim 17" in page
+    assert "/privacy-office/audit/" not in page  # only the way to what is theirs
+    assert 'href="/privacy-office/holds/"' in client.get("/help/").content.decode()
     client.post(f"/privacy-office/holds/{hold.pk}/confirmation/")
     hold.refresh_from_db()
     assert hold.confirmed_by == second
