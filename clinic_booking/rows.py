@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from django.contrib.auth import SESSION_KEY
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.migrations.operations import RunSQL
 from django.http import HttpRequest, HttpResponse
 from psycopg import Error as DatabaseError
@@ -84,11 +84,19 @@ def middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
 def _who(request: HttpRequest) -> list[object]:
     """The login, and what this browser's session knows: references of visits, entries of the waitlist, the patient
     whom a guest made. Without a cookie nothing is loaded."""
+    nobody: list[object] = [None, [], [], None]
     if not request.COOKIES:
-        return [None, [], [], None]
+        return nobody
     session = request.session
-    user_id = request.user.pk if SESSION_KEY in session else None
-    return [user_id, session.get("bookings", []), session.get("waiting", []), session.get("patient")]
+    try:
+        return [
+            session.get(SESSION_KEY),
+            session.get("bookings", []),
+            session.get("waiting", []),
+            session.get("patient"),
+        ]
+    except OperationalError:  # the page will say it
+        return nobody
 
 
 class _Visit:

@@ -23,9 +23,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     if "TESTS_START_REDIS" in os.environ:
         _start("redis")
 else:
-    os.environ.setdefault(
-        "RATE_LIMITS", "off"
-    )  # all tests come from one address; those about limits set them
+    # All tests come from one address; those about limits set them.
+    for name, value in {
+        "RATE_LIMITS": "off",
+        "HOLDS_PER_ADDRESS": "0",
+        "UNKNOWN_SHARE_PERCENT": "100",
+    }.items():
+        os.environ.setdefault(name, value)
     keys = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
     missing = [name for name, key in keys.items() if key not in os.environ]
     if "redis" in missing:

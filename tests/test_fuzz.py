@@ -34,7 +34,7 @@ MAY_BE_WRITTEN = re.compile(
     r"django_session|clinic_booking_audit|procrastinate_|clinic_booking_(acting|session)"
 )
 MAY_BE_503 = {"readyz"}
-OURS = re.compile(r"^(https?://testserver)?(/(?!/)|\?|#)|^\.?$")
+OURS = re.compile(r"^(https?://testserver)?(/(?!/)|\?|#)|^\.?$|^\w+$")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from billing import bills, contracts, counter, ledger, paylinks, receipts
 from billing.models import CreditNote, DeskRefund, Dispute, Payment
 from clinic_booking import events
 from clinic_booking.models import User
+from clinic_booking.retention.models import Incident
 from scheduling.models import (
     Booking,
     BookingRequest,
@@ -412,6 +413,16 @@ def paid_bill(place):
     counter.take_payment(bill_id=bill.pk, **asked)
     bill.refresh_from_db()
     return bill
+
+
+@scene("incident.person")
+def incident_person(place):
+    incident = Incident.objects.create(
+        title="Lost laptop", discovered_at=timezone.now(), made_by=place.by, letter="A laptop was lost."
+    )
+    patient = factories.PatientFactory()
+    data = {"incident": incident.pk, "patient": patient.pk, "by": place.by.pk}
+    publish("incident.person", f"incident:{incident.pk}", data, place.clinic)
 
 
 @scene("bill.paid")
