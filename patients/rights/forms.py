@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from patients.models import PrivacyRequest
@@ -111,7 +112,19 @@ class IdentifyForm(forms.Form):
     )
 
 
-class ExtendForm(forms.Form):
+class FarDayForm(forms.Form):
+    """A typing error must not put a deadline off for ever."""
+
+    MOST_YEARS = 1
+
+    def clean_until(self) -> dt.date:
+        day: dt.date = self.cleaned_data["until"]
+        if day > timezone.localdate() + dt.timedelta(days=366 * self.MOST_YEARS):
+            raise ValidationError(_("This day is too far away."), code="far")
+        return day
+
+
+class ExtendForm(FarDayForm):
     until = forms.DateField(
         label=_("Answer by"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )
@@ -148,7 +161,9 @@ class DecideForm(forms.Form):
     )
 
 
-class KeepForm(forms.Form):
+class KeepForm(FarDayForm):
+    MOST_YEARS = 10  # as long as a review or a court may take
+
     until = forms.DateField(
         label=_("Keep the copy until"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )

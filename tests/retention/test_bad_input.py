@@ -1,6 +1,7 @@
 """What the privacy office may mistype: a sentence on the page, never an error, and nothing that later breaks a job."""
 
 import pytest
+from django.utils import timezone
 
 from clinic_booking.retention.models import Incident, ReviewedErasure
 from tests.retention.test_breach import FACTS
@@ -55,3 +56,18 @@ def test_rule_beyond_reason(client, officer, given):
 def test_hold_of_nothing(client, officer, given):
     client.force_login(officer)
     assert client.post(f"{OFFICE}holds/", given | {"reason": "Claim 17"}).status_code == 422
+
+
+@pytest.mark.parametrize("step", ["extension", "keeping"])
+def test_request_is_not_put_off_for_ever(client, officer, patient, step):
+    client.force_login(officer)
+    logged = {
+        "kind": "access",
+        "channel": "phone",
+        "text": "A copy",
+        "identity_proof": "none",
+        "patient": patient.pk,
+    }
+    logged |= {"received_on": timezone.localdate().isoformat()}
+    made = client.post(f"{OFFICE}requests/new/", logged)["Location"]
+    assert client.post(f"{made}{step}/", {"until": "9999-12-31", "reason": "x"}).status_code == 422
