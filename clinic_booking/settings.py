@@ -228,6 +228,9 @@ MESSAGE_LOCALES = {"en": LANGUAGE_CODE, "zh": "zh-hans", "ms": "ms", "ta": "ta"}
 LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["clinic_booking.formats"]
 TIME_ZONE = env.str("TIME_ZONE", "Asia/Singapore")
+PROXY_MINOR_UNTIL_AGE = env.int(
+    "PROXY_MINOR_UNTIL_AGE", 18
+)  # the birthday on which a parent stops acting for a child
 USE_TZ = True
 
 # -- Static files --------------------------------------------------------------------------------

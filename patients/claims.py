@@ -15,7 +15,7 @@ from clinic_booking.events import publish
 from clinic_booking.messages.channels import is_on
 from clinic_booking.models import User
 from clinic_booking.rows import all_rows
-from patients.models import Patient
+from patients.models import Patient, Proxy
 
 MOST = 20  # records of one mailbox that are offered
 
@@ -40,7 +40,10 @@ def found_for(user: User) -> list[Patient]:
         return [
             each
             for address in proved
-            for each in Patient.objects.filter(user=None, email__iexact=address).order_by("-pk")[:MOST]
+            # A child's letters come here; it is not the parent.
+            for each in Patient.objects.filter(user=None, email__iexact=address)
+            .exclude(proxies__user=user)
+            .order_by("-pk")[:MOST]
         ]
 
 
@@ -62,6 +65,8 @@ def claim(*, patient: Patient, user: User, proof: str) -> None:
     with transaction.atomic(durable=True):
         if Patient.objects.filter(user=user).exclude(pk=patient.pk).exists():
             raise LoginHasRecord
+        if Proxy.objects.filter(user=user, patient=patient).exists():
+            raise RecordIsTaken
         try:
             with transaction.atomic():
                 # Of two at once the one whose UPDATE still finds no login.

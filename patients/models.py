@@ -362,6 +362,7 @@ class LinkingCode(models.Model):
 
 
 # Their app is this one; here they are found by whoever asks for `patients.models`.
+from patients.proxies.models import Proxy as Proxy  # noqa: E402
 from patients.retention import models as retention_models  # noqa: E402, F401
 from patients.rights.models import DataCopy as DataCopy  # noqa: E402
 from patients.rights.models import DetailsConfirmed as DetailsConfirmed  # noqa: E402

@@ -28,3 +28,5 @@ declare(
 )
 declare("glass.broken", "glass", {"glass": int, "patient": int, "by": int})
 declare("glass.reviewed", "glass", {"glass": int, "justified": bool, "by": int})
+declare("proxy.granted", "proxy", {"proxy": int, "patient": int, "by": int | None})
+declare("proxy.ended", "proxy", {"proxy": int, "patient": int, "why": str, "by": int | None})

@@ -10,13 +10,13 @@ from django.db.models.functions import TruncYear
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from clinic_booking.models import AuditChange, User
+from clinic_booking.models import AuditChange, ClockTimestamp, User
 from clinic_booking.retention import registry
 from clinic_booking.retention.kernel import delete, erase_logins, forget_names, midnight
 from clinic_booking.retention.models import DataClass
 from clinic_booking.retention.registry import Cleaner, Pk, Rows, register
 from patients import vault
-from patients.models import Consent, LinkingCode, Patient, SingpassIdentity
+from patients.models import Consent, LinkingCode, Patient, Proxy, SingpassIdentity
 from patients.retention import affected, holds
 
 ANONYMOUS = "(anonymised)"
@@ -35,6 +35,7 @@ def anonymise(ids: Sequence[Pk]) -> Counter[str]:
     done = Counter({"patients.Patient": _forget_who(mine), "patients.Identifier": numbers})
     for erase in registry.ERASERS:
         done += erase(mine)
+    _end_proxies(mine, users)
     for unlinked in (SingpassIdentity, LinkingCode):
         done += Counter(unlinked.objects.filter(user__in=users).delete()[1])
     only_patients = User.objects.filter(pk__in=users, is_staff=False, is_superuser=False, office="")
@@ -43,6 +44,12 @@ def anonymise(ids: Sequence[Pk]) -> Counter[str]:
     forget_names(Patient, mine)
     _forget_what_it_was(mine, erased)  # last: all of the above has just been written down
     return done
+
+
+def _end_proxies(patients: list[int], users: list[int]) -> None:
+    theirs = Proxy.objects.filter(Q(patient__in=patients) | Q(user__in=users))
+    theirs.filter(revoked_at=None).update(revoked_at=ClockTimestamp(), end_reason=Proxy.End.RECORD_CLOSED)
+    theirs.exclude(note="").update(note="")
 
 
 def _forget_what_it_was(patients: list[int], users: list[int]) -> None:
