@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from clinic_booking.models import Event, Notification, User
-from patients.models import Patient
+from patients.models import Patient, PatientClinic
 from scheduling import walk_ins
 from scheduling.demo.messages import stage_messages
 from scheduling.demo.people import NAMESPACE
@@ -167,7 +167,7 @@ def _trouble(clinic: Clinic, desk: User) -> None:
     _fail(coming[0])
     Patient.objects.filter(pk=coming[1].patient_id).update(email="")
     known = next(b.patient for b in coming[2:] if b.patient_id not in {c.patient_id for c in coming[:2]})
-    Patient.objects.get_or_create(
+    twin, _made = Patient.objects.get_or_create(
         uuid=uuid.uuid5(NAMESPACE, "twice on file"),
         defaults={
             "name": f"{known.name} (Ms)",
@@ -176,6 +176,7 @@ def _trouble(clinic: Clinic, desk: User) -> None:
             "birth_date": known.birth_date,
         },
     )
+    PatientClinic.objects.get_or_create(patient=twin, clinic_id=clinic.pk)
 
 
 def _fail(booking: Booking) -> None:
