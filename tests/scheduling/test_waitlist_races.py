@@ -5,6 +5,7 @@ import functools
 import pytest
 from django.db import transaction
 
+from patients.models import PatientClinic
 from scheduling import booking, errors, waitlist, waitlist_offers
 from scheduling.models import Booking, Hold, Slot, WaitlistEntry, WaitlistOffer
 from scheduling.queue import Freed
@@ -60,6 +61,8 @@ def test_second_worker_goes_on_when_the_entry_is_gone(slots, service, monkeypatc
     """Placed exactly: while the first holds the slot's lock, the other has the entry."""
     only(slots, slots[:2])
     first, second = wait(service, boost=1), wait(service)
+    # Who is new at a clinic is entered there with the first hold, for which another one waits.
+    PatientClinic.objects.create(patient=first.session.request.patient, clinic_id=slots[0].clinic_id)
     before(monkeypatch, "scheduling.waitlist_offers.lock_entry", lambda: Rival(offering(slots[1])).outcome())
     (offer,) = offering(slots[0])()
     assert offer.entry == second
