@@ -34,7 +34,8 @@ MAY_BE_WRITTEN = re.compile(
     r"django_session|clinic_booking_audit|procrastinate_|clinic_booking_(acting|session)"
 )
 MAY_BE_503 = {"readyz"}
-OURS = re.compile(r"^(https?://testserver)?(/(?!/)|\?|#)|^\.?$|^\w+$")
+# An address of ours, or one relative to the page (Django's `set_language` gives back what it was sent).
+OURS = re.compile(r"^(https?://testserver)?(/(?![/\\])|\?|#|$)|^(?![a-z][a-z0-9+.-]*:|[/\\])", re.IGNORECASE)
 
 
 @contextmanager
