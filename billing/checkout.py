@@ -18,6 +18,8 @@ from clinic_booking.templatetags.page import phone
 from patients import consents, contacts
 from patients.forms import AGREES
 from patients.models import Patient
+from patients.proxies import acts
+from patients.proxies.forms import WhoForm
 from scheduling import booking
 from scheduling.errors import HoldExpired
 from scheduling.models import Booking, Hold
@@ -51,17 +53,26 @@ def known_details(user: Any, guest_id: int | None) -> dict[str, str]:
     return {"name": user.get_full_name(), "email": user.email} if user.is_authenticated else {}
 
 
-def record_details(*, hold: Hold, details: Details, user: User | None, guest_id: int | None) -> Patient:
-    """Keep who comes, the note and the consent. `guest_id` is the patient this browser made earlier. Safe to repeat."""
+def record_details(
+    *, hold: Hold, details: Details, user: User | None, guest_id: int | None, who: WhoForm | None = None
+) -> Patient:
+    """Keep who comes, the note and the consent. `guest_id` is the patient this browser made earlier; `who` says that it
+    is for somebody else than the login. Safe to repeat."""
     with transaction.atomic(durable=True):
         if hold.session_id and hold.patient:
             # Their session is booked, whoever sits at the browser: staff, or somebody with the link of an offer.
             patient = hold.patient
+        elif who is not None and who.is_other:
+            patient = who.patient(details.contacts)
         else:
             patient = (
                 contacts.of_login(user=user, details=details.contacts) if user else _guest(guest_id, details)
             )
-        how = consents.Asked("web", "checkout", str(AGREES))
+        is_for_other = acts.may_act(user, patient)
+        how = consents.Asked("web", "checkout", str(AGREES), on_behalf=is_for_other)
+        acts.note(
+            by=user, patient=patient, subject=f"hold:{hold.pk}", what="booking", clinic_id=hold.clinic_id
+        )
         consents.agree(patient=patient, by=user, how=how, clinic_id=hold.clinic_id)
         running = Hold.objects.filter(Q(pk=hold.pk) | Q(lead=hold.pk), ended_at=None)
         for pk in running.values_list("pk", flat=True):

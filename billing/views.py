@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
@@ -27,6 +28,8 @@ from clinic_booking.context import Request
 from clinic_booking.middleware import says_so_itself
 from clinic_booking.models import User
 from patients.models import Patient
+from patients.proxies import acts
+from patients.proxies.forms import WhoForm
 from scheduling import stops
 from scheduling.booking import bookings_of, database_now
 from scheduling.errors import HoldExpired, PatientBusy, SlotTaken
@@ -59,7 +62,7 @@ def checkout(request: Request, hold_id: uuid.UUID) -> HttpResponse:
     if over := finished(request, hold):
         return over
     form = DetailsForm(initial=steps.known_details(request.user, request.session.get("patient")))
-    return page(request, hold, form)
+    return page(request, hold, form, who_for(request, hold))
 
 
 @says_so_itself
@@ -72,16 +75,17 @@ def pay(request: Request, hold_id: uuid.UUID) -> HttpResponse:
     if over := finished(request, hold):
         return over
     form = DetailsForm(request.POST)
+    who = who_for(request, hold, form.data)
     token = request.POST.get("confirmation_token", "")
     is_paid_here = steps.needs_payment(hold)
     if form.is_valid() and is_paid_here and not is_token(token):
         form.add_error(
             None, _("The payment fields need JavaScript. Please allow it, or call the clinic to book.")
         )
-    if not form.is_valid():
-        return invalid(request, hold, form)
+    if not all([form.is_valid(), who is None or who.is_valid()]):
+        return invalid(request, hold, form, who)
     try:
-        patient = known_patient(request, hold, form)
+        patient = known_patient(request, hold, form, who)
         if not is_paid_here:
             booked = steps.confirm_without_payment(hold=hold, patient=patient, by=logged_in(request))
             return answer(request, hold, Standing("paid", booking=booked))
@@ -91,7 +95,7 @@ def pay(request: Request, hold_id: uuid.UUID) -> HttpResponse:
         return answer(request, hold, Standing(lost, str(refusal)))
     except PatientBusy as refusal:
         form.add_error(None, str(refusal))
-        return invalid(request, hold, form, status=refusal.status)
+        return invalid(request, hold, form, who, status=refusal.status)
     return answer(request, hold, steps.standing(hold, intent))
 
 
@@ -124,14 +128,22 @@ def logged_in(request: Request) -> User | None:
     return request.user if isinstance(request.user, User) else None
 
 
-def known_patient(request: Request, hold: Hold, form: DetailsForm) -> Patient:
+def who_for(request: Request, hold: Hold, data: Any = None) -> WhoForm | None:
+    """Asked of who is logged in, unless the time is for a session that somebody has."""
+    user = logged_in(request)
+    return None if user is None or hold.session_id else WhoForm(data, user=user)
+
+
+def known_patient(request: Request, hold: Hold, form: DetailsForm, who: WhoForm | None = None) -> Patient:
     fields = ("name", "email", "phone", "note")
     details = Details(**{field: form.cleaned_data[field] for field in fields})
     user = logged_in(request)
     guest_id = request.session.get("patient")
-    patient = steps.record_details(hold=hold, details=details, user=user, guest_id=guest_id)
+    patient = steps.record_details(hold=hold, details=details, user=user, guest_id=guest_id, who=who)
     if user is None:
         request.session["patient"] = patient.pk
+        rows.reveal(patient.pk)
+    elif who is not None and who.is_other:
         rows.reveal(patient.pk)
     return patient
 
@@ -147,7 +159,9 @@ def attempt(request: Request, hold: Hold, patient: Patient, token: str) -> Inten
 # -- Answers -------------------------------------------------------------------------------------
 
 
-def page(request: Request, hold: Hold, form: DetailsForm, *, status: int = 200) -> HttpResponse:
+def page(
+    request: Request, hold: Hold, form: DetailsForm, who: WhoForm | None, *, status: int = 200
+) -> HttpResponse:
     parts = groups.held_together(hold)
     total, now = sum(part.price_cents for part in parts), sum(part.due_cents for part in parts)
     context = {
@@ -155,6 +169,7 @@ def page(request: Request, hold: Hold, form: DetailsForm, *, status: int = 200) 
         "hold": hold,
         "stops": stops.in_order(parts) if len(parts) > 1 else None,
         "form": form,
+        "who": who,
         "parts": parts,
         "needs_payment": now > 0,
         "stripe_js_url": settings.STRIPE_JS_URL,
@@ -171,6 +186,8 @@ def page(request: Request, hold: Hold, form: DetailsForm, *, status: int = 200) 
 
 
 def remember_all(request: Request, hold: Hold, booking: Booking) -> None:
+    if acts.may_act(logged_in(request), booking.patient):
+        return  # seen as long as they act for the patient, no longer
     made = [booking] if len(groups.held_together(hold)) == 1 else bookings_of(hold)
     for each in made:
         remember(request, each.reference)
@@ -180,12 +197,15 @@ def wants_json(request: Request) -> bool:
     return request.headers.get("accept") == "application/json"
 
 
-def invalid(request: Request, hold: Hold, form: DetailsForm, *, status: int = 422) -> HttpResponse:
+def invalid(
+    request: Request, hold: Hold, form: DetailsForm, who: WhoForm | None, *, status: int = 422
+) -> HttpResponse:
     if wants_json(request):
-        errors = {name: [str(e) for e in found] for name, found in form.errors.items()}
+        wrong = (who.errors if who else {}) | form.errors
+        errors = {name: [str(e) for e in found] for name, found in wrong.items()}
         message = next(iter(errors.values()))[0]
         return JsonResponse({"status": "failed", "message": message, "errors": errors}, status=status)
-    return page(request, hold, form, status=status)
+    return page(request, hold, form, who, status=status)
 
 
 def answer(request: Request, hold: Hold, standing: Standing) -> HttpResponse:

@@ -20,6 +20,7 @@ class PatientsConfig(AppConfig):
 
     def ready(self) -> None:
         from patients import jobs, topics  # noqa: F401  (register what they hold)
+        from patients.proxies import news  # noqa: F401
         from patients.retention import erase, letters  # noqa: F401  (what it takes away, and a kind of message)
         from patients.rights import erasure, notices, own_parts  # noqa: F401
         from patients.singpass import checks  # noqa: F401

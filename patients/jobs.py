@@ -3,6 +3,7 @@
 from procrastinate.contrib.django import app
 
 from clinic_booking.jobs import RETRY
+from patients.proxies import acts
 from patients.rights import copies, reminding, requests
 
 
@@ -22,3 +23,9 @@ def remind_privacy_officers(timestamp: int) -> None:
 def forget_copies(timestamp: int) -> None:
     copies.empty_old()
     requests.forget_preserved()
+
+
+@app.periodic(cron="7 16 * * *")  # UTC: just after midnight in Singapore, when birthdays begin
+@app.task(name="end_proxies", queue="ops", queueing_lock="end_proxies", retry=RETRY)
+def end_proxies(timestamp: int) -> None:
+    acts.end_due()

@@ -1,12 +1,17 @@
 from django.urls import include, path
 
 from patients import identity_views, views
+from patients.proxies import views as people
 from patients.singpass import account_views as singpass_account
 from patients.singpass import views as singpass
 
 urlpatterns = [
     path("", include("patients.rights.urls")),
     path("privacy-office/", include("patients.retention.urls")),
+    path("me/people/", people.people, name="my_people"),
+    path("me/people/code/", people.code, name="people_code"),
+    path("me/people/<int:pk>/end/", people.ending, name="people_end"),
+    path("me/people/invitations/<str:token>/", people.invitation, name="people_invitation"),
     path("me/messages/", views.my_messages, name="my_messages"),
     path("me/identity/<uuid:patient>/", identity_views.prepare, name="identity"),
     path("messages/stop/<str:token>/", views.stop_messages, name="stop_messages"),

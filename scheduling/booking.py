@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from clinic_booking.models import User
 from clinic_booking.sealed import sealed
 from patients.models import Patient
+from patients.proxies import acts
 from scheduling import live
 from scheduling.arrivals import call, check_in, complete, no_show, start, undo_status
 from scheduling.equipment import lock_equipment, reserve_again
@@ -181,7 +182,7 @@ def _book(hold: Hold, patient: Patient, by: User | None, note: str, slots: list[
         "session": hold.session_id,
         "patient": patient.pk,
         "service": hold.service_id,
-        "source": BookingRequest.Source.DESK if by and by != patient.user else BookingRequest.Source.ONLINE,
+        "source": _source(by, patient),
         "clinic": hold.clinic_id,
         "practitioner": hold.practitioner_id,
         "station": hold.station_id,
@@ -227,6 +228,11 @@ def _book(hold: Hold, patient: Patient, by: User | None, note: str, slots: list[
     live.announce((hold.clinic_id, day, i, v, "booked", None) for i, v in zip(ids, versions, strict=True))
     tell("appointment.booked", booking, **acted(by))
     return booking
+
+
+def _source(by: User | None, patient: Patient) -> BookingRequest.Source:
+    is_online = by is None or by == patient.user or acts.may_act(by, patient)
+    return BookingRequest.Source.ONLINE if is_online else BookingRequest.Source.DESK
 
 
 def _check_claim(hold: Hold, slots: list[Slot], now: dt.datetime) -> None:

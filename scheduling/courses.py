@@ -87,7 +87,7 @@ def own_requests(user: User) -> QuerySet[BookingRequest]:
     mine = BookingRequest.objects.belonging_to(user).filter(
         sessions__status__in=wanted, source=BookingRequest.Source.CONTRACT
     )
-    return mine.select_related("service").distinct().order_by("pk")
+    return mine.select_related("service", "patient").distinct().order_by("pk")
 
 
 @login_required

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from scheduling import desk_day, desk_details, desk_identity, desk_singpass
+from scheduling import desk_day, desk_details, desk_identity, desk_people, desk_singpass
 
 urlpatterns = [
     path("queue/", desk_day.queue, name="desk_queue"),
@@ -15,6 +15,9 @@ urlpatterns = [
         name="desk_identity_number",
     ),
     path("visits/<int:pk>/", desk_day.ticket, name="visit_ticket"),
+    path("patients/<uuid:patient>/people/", desk_people.page, name="desk_people"),
+    path("patients/<uuid:patient>/people/<int:pk>/check/", desk_people.check, name="desk_people_check"),
+    path("patients/<uuid:patient>/people/<int:pk>/end/", desk_people.ending, name="desk_people_end"),
     path("patients/<uuid:patient>/singpass/", desk_singpass.page, name="desk_singpass"),
     path("patients/<uuid:patient>/singpass/removal/", desk_singpass.removal, name="desk_singpass_removal"),
 ]

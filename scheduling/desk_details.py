@@ -16,7 +16,7 @@ from clinic_booking.models import User
 from clinic_booking.roles import Can
 from patients import consents, contacts
 from patients.forms import PATIENT_AGREES
-from patients.models import DetailsConfirmed, Patient, PrivacyRequest
+from patients.models import DetailsConfirmed, Patient, PrivacyRequest, Proxy
 from patients.rights.forms import LogForm
 from patients.rights.office_views import log
 from scheduling.desk import clinic_for
@@ -29,12 +29,14 @@ class Check(NamedTuple):
     last: DetailsConfirmed | None
     is_confirmed_today: bool
     must_agree: bool
+    must_see_authority: bool
 
 
 def check_of(patient: Patient, clinic: Clinic) -> Check:
     last = DetailsConfirmed.objects.filter(patient=patient).order_by("-confirmed_on", "-pk").first()
     is_today = last is not None and last.confirmed_on == clinic.today()
-    return Check(last, is_today, not consents.is_current(patient.pk))
+    declared = patient.proxies.live().filter(evidence=Proxy.Evidence.DECLARED, checked_at=None)
+    return Check(last, is_today, not consents.is_current(patient.pk), declared.exists())
 
 
 @never_cache

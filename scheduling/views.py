@@ -15,7 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from clinic_booking.addresses import household_key
 from clinic_booking.context import Request
-from patients.models import Patient
+from patients.models import Patient, Proxy
 from scheduling import booking, courses, search, visits
 from scheduling.errors import NoMoreRenewals, NotOffered, SlotTaken, TooLate
 from scheduling.forms import BadField, ClinicForm, HoldForm, SearchForm
@@ -120,13 +120,13 @@ def holds(request: Request) -> HttpResponse:
     session = _session(request, form.cleaned_data["session"])
     if session:
         courses.check_rules(session, slot_id)
-    patient = patient_of(request)
+    patient = session.request.patient if session else patient_of(request)
     try:
         hold = booking.hold_slots(
             slot_id=slot_id,
             service_id=service_id,
             owner=owner_of(request),
-            patient=patient,
+            patient=patient if session else held_for(request, patient),
             house=house_of(request, patient),
             any_service=session is not None,
             session_id=session.pk if session else None,
@@ -236,6 +236,13 @@ def patient_of(request: Request) -> Patient | None:
     if not request.user.is_authenticated:
         return None
     return Patient.objects.filter(user=request.user).first()
+
+
+def held_for(request: Request, patient: Patient | None) -> Patient | None:
+    """Nobody yet where the login acts for others too: the checkout asks, and a parent may be busy when the child comes.
+    A browser has one hold all the same."""
+    acts_for_others = patient and Proxy.objects.live().filter(user=patient.user_id).exists()
+    return None if acts_for_others else patient
 
 
 def house_of(request: Request, patient: Patient | None) -> str:

@@ -19,6 +19,7 @@ from clinic_booking.models import User
 from clinic_booking.roles import Can, may
 from patients import claims, consents
 from patients.models import Patient
+from patients.proxies import acts
 from scheduling import booking, changes, courses, ics, links, stops, terms
 from scheduling.errors import FeeChanged, SlotTaken
 from scheduling.forms import BadField, MoveForm
@@ -148,6 +149,7 @@ def cancellation(request: HttpRequest, reference: str) -> HttpResponse:
                 patient_asks=not by_clinic,
                 seen=terms.Outcome.read(request.POST.get(f"seen-{chosen.scope}", "")),
             )
+            _note(request, found, "cancel")
     except FeeChanged as refusal:
         return _ask_to_cancel(request, whole, _quotes(found, whole), refusal)
     messages.success(request, _("Your visit is cancelled."))
@@ -184,6 +186,16 @@ def acts_for_clinic(request: HttpRequest, booking: Booking) -> bool:
     return may(user, Can.ACT_AT_DESK, booking.clinic_id)
 
 
+def _note(request: HttpRequest, booking: Booking, what: str) -> None:
+    acts.note(
+        by=user_of(request),
+        patient=booking.patient,
+        subject=f"booking:{booking.pk}",
+        what=what,
+        clinic_id=booking.clinic_id,
+    )
+
+
 @require_POST
 def move(request: HttpRequest, reference: str) -> HttpResponse:
     found = find_to_change(request, reference)
@@ -202,6 +214,7 @@ def move(request: HttpRequest, reference: str) -> HttpResponse:
                 by=user_of(request),
                 patient_asks=True,
             )
+            _note(request, found, "move")
     except SlotTaken as refusal:
         return render(request, "scheduling/taken.html", _taken(found, refusal), status=refusal.status)
     messages.success(request, _("Your visit is moved."))
@@ -226,7 +239,7 @@ def me(request: HttpRequest) -> HttpResponse:
     user = request.user
     assert isinstance(user, User)
     mine = Booking.objects.belonging_to(user).select_related(
-        "clinic", "practitioner", "station", "service", "session__request__service"
+        "patient", "clinic", "practitioner", "station", "service", "session__request__service"
     )
     now = timezone.now()
     patient = Patient.objects.filter(user=user).first()
@@ -250,7 +263,11 @@ def waiting_of(user: User | None) -> QuerySet[WaitlistEntry]:
     """What the patient waits for. Sessions of a plan are shown with the plan, until one is offered a time."""
     waiting = WaitlistEntry.objects.belonging_to(user).filter(ended_at=None)
     is_plan = Q(session__request__source=BookingRequest.Source.CONTRACT, status=WaitlistEntry.Status.WAITING)
-    return waiting.exclude(is_plan).select_related("session__request__service").order_by("joined_at")
+    return (
+        waiting.exclude(is_plan)
+        .select_related("session__request__service", "session__request__patient")
+        .order_by("joined_at")
+    )
 
 
 def user_of(request: HttpRequest) -> User | None:

@@ -17,8 +17,11 @@ from clinic_booking.context import Request
 from clinic_booking.models import User
 from clinic_booking.templatetags.page import phone
 from patients import consents, contacts
+from patients.access import own
 from patients.forms import AGREES, ContactForm
 from patients.models import Patient
+from patients.proxies import acts
+from patients.proxies.forms import WhoForm
 from scheduling import booking, holds, links, waitlist, waitlist_offers
 from scheduling.demand import Unmeetable
 from scheduling.errors import AlreadyWaiting, BookingError, OfferOver, PatientBusy, TooManyWaiting
@@ -43,12 +46,13 @@ def join(request: Request) -> HttpResponse:
         return _ask(request, *_empty_forms(request, services))
     wishes = WishesForm(request.POST, services=services)
     contact = None if is_known(patient_of(request)) else ContactForm(request.POST)
-    # Both are looked at, so that all that is wrong is said at once.
-    if not all([wishes.is_valid(), contact is None or contact.is_valid()]):
-        return _ask(request, wishes, contact, status=422)
+    who = WhoForm(request.POST, user=request.user) if isinstance(request.user, User) else None
+    # All are looked at, so that all that is wrong is said at once.
+    if not all([wishes.is_valid(), contact is None or contact.is_valid(), who is None or who.is_valid()]):
+        return _ask(request, wishes, contact, who, status=422)
     try:
         entry = waitlist.join(
-            patient=_patient(request, contact),
+            patient=_patient(request, contact, who),
             service=wishes.cleaned_data["service"],
             wishes=wishes.wishes,
             notice_minutes=wishes.cleaned_data["notice_minutes"],
@@ -56,8 +60,9 @@ def join(request: Request) -> HttpResponse:
         )
     except (AlreadyWaiting, TooManyWaiting, Unmeetable) as refusal:
         wishes.add_error(None, str(refusal))
-        return _ask(request, wishes, contact, status=refusal.status)
-    _remember(request, entry)
+        return _ask(request, wishes, contact, who, status=refusal.status)
+    if not (who and who.is_other):
+        _remember(request, entry)
     messages.success(request, _("You are on the waitlist. We write to you as soon as a time becomes free."))
     return see_other(reverse("waiting", args=[entry.pk]))
 
@@ -75,12 +80,19 @@ def _empty_forms(request: Request, services: Any) -> tuple[WishesForm, ContactFo
 
 
 def _ask(
-    request: Request, form: WishesForm, contact: ContactForm | None, *, status: int = 200
+    request: Request,
+    form: WishesForm,
+    contact: ContactForm | None,
+    who: WhoForm | None = None,
+    *,
+    status: int = 200,
 ) -> HttpResponse:
+    if who is None and isinstance(request.user, User):
+        who = WhoForm(user=request.user)
     service = Service.objects.filter(slug=form["service"].value(), is_online=True).first()
     if service:
         form.fields["practitioner"].queryset = service.practitioners.filter(is_active=True)  # type: ignore[attr-defined]
-    context = {"nav": "book", "form": form, "contact": contact, "service": service}
+    context = {"nav": "book", "form": form, "contact": contact, "service": service, "who": who}
     return render(request, "scheduling/waitlist_join.html", context, status=status)
 
 
@@ -91,8 +103,13 @@ def is_known(patient: Patient | None) -> bool:
     return consents.is_current(patient.pk)
 
 
-def _patient(request: Request, contact: ContactForm | None) -> Patient:
+def _patient(request: Request, contact: ContactForm | None, who: WhoForm | None) -> Patient:
     known = patient_of(request)
+    if who and who.is_other:
+        reach = (
+            contact.cleaned_data if contact else {"email": known.email, "phone": known.phone} if known else {}
+        )
+        return _other(who, reach)
     if contact is None:
         assert known
         return known
@@ -101,6 +118,16 @@ def _patient(request: Request, contact: ContactForm | None) -> Patient:
     if patient.user_id is None:
         request.session["patient"] = patient.pk
         rows.reveal(patient.pk)
+    return patient
+
+
+def _other(who: WhoForm, reach: dict[str, Any]) -> Patient:
+    with transaction.atomic(durable=True):
+        patient = who.patient(reach)
+        how = consents.Asked("web", "waitlist", str(AGREES), on_behalf=True)
+        consents.agree(patient=patient, by=who.user, how=how)
+        acts.note(by=who.user, patient=patient, subject=f"patient:{patient.pk}", what="waitlist")
+    rows.reveal(patient.pk)
     return patient
 
 
@@ -154,7 +181,7 @@ def entries_of(request: Request) -> Any:
     """Those of the patient who is logged in, and those this browser joined or was given a link to."""
     mine = Q(pk__in=request.session.get("waiting", []))
     if request.user.is_authenticated:
-        mine |= Q(session__request__patient__user=request.user)
+        mine |= own(request.user, "session__request__patient__")
     return WaitlistEntry.objects.filter(mine).select_related(
         "session__request__service", "session__request__patient"
     )

@@ -27,7 +27,7 @@ from scheduling.errors import BookingError, SlotGone
 from scheduling.forms import VisitorForm
 from scheduling.models import Clinic, Hold, Service, SessionTicket
 from scheduling.parts import Part
-from scheduling.views import house_of, owner_of, patient_of, see_other
+from scheduling.views import held_for, house_of, owner_of, patient_of, see_other
 from scheduling.wishes import WishForm
 
 RELATED = ("patient", "clinic__legal_entity", "service", "practitioner", "station")
@@ -95,20 +95,22 @@ def changed(asked: QueryDict, change: dict[str, str]) -> str:
 def hold_plan(request: Request) -> HttpResponse:
     """Hold all parts of a proposal or none; where one is gone, fresh proposals for the same wishes."""
     try:
-        lead = hold_parts(request, patient=patient_of(request))
+        own = patient_of(request)
+        lead = hold_parts(request, patient=held_for(request, own), house=house_of(request, own))
     except BookingError as refusal:
         return page(request, wishes_of(request), sentence=str(refusal), status=refusal.status)
     return see_other(reverse("checkout", args=[lead.pk]))
 
 
-def hold_parts(request: Request, *, patient: Patient | None, any_service: bool = False) -> Hold:
+def hold_parts(
+    request: Request, *, patient: Patient | None, any_service: bool = False, house: str = ""
+) -> Hold:
+    """The desk, with `any_service`, may hold what is not online, and as much as it needs: it has no `house`."""
     parts = [part_of(text) for text in request.POST.getlist("part")]
     if not parts or len({part.slot_id for part in parts}) < len(parts):
         raise BadParts
     if any_service and patient:
         parts = covered(parts, patient)
-    # The desk may hold what is not online, and as much as it needs.
-    house = "" if any_service else house_of(request, patient)
     made = holds.hold_together(
         parts=parts, owner=owner_of(request), patient=patient, any_service=any_service, house=house
     )

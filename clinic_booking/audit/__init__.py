@@ -143,6 +143,7 @@ SELECT max(created_at) AS at, action, role, clinic_id FROM (
     SELECT created_at, action, role, clinic_id FROM clinic_booking_auditevent
     WHERE patients @> ARRAY[%(patient)s::bigint] AND created_at >= %(since)s) found
 WHERE role <> '' AND action IN ('list', 'view', 'search', 'export', 'print', 'unmask', 'break_glass')
+    OR action = 'act_for'
 GROUP BY action, role, clinic_id, (created_at AT TIME ZONE 'UTC')::date ORDER BY at DESC
 """
 

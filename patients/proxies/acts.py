@@ -68,7 +68,7 @@ def grant(
             by=by,
             note=note,
             invitation=invitation,
-            minor_until_age=settings.PROXY_MINOR_UNTIL_AGE if is_of_minor else None,
+            minor_until_age=minor_until() if is_of_minor else None,
             starts_at=ClockTimestamp(),
             ends_at=ClockTimestamp() + YEARS,  # the database knows the birthday
         )
@@ -138,6 +138,14 @@ def confirm(*, proxy: Proxy, by: User, clinic_id: int) -> bool:
             fields=["checked"],
         )
     return True
+
+
+def years_between(born: dt.date, today: dt.date) -> int:
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+def minor_until() -> int:
+    return int(settings.PROXY_MINOR_UNTIL_AGE)
 
 
 def may_act(user: User | None, patient: Patient) -> bool:

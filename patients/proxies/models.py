@@ -5,6 +5,7 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.models import ClockTimestamp
@@ -133,6 +134,11 @@ class Proxy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} for {self.patient_id}"
+
+    @property
+    def is_over(self) -> bool:
+        """By the program's clock, for what is shown; who may do what is for `live`."""
+        return self.revoked_at is not None or self.ends_at <= timezone.now()
 
     @property
     def must_be_checked(self) -> bool:

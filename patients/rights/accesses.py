@@ -29,4 +29,6 @@ def of_last_year(patient: Patient) -> list[Access]:
 def _access(*, at: object, action: object, role: object, clinic_id: object) -> Access:
     assert isinstance(at, dt.datetime)
     label = AuditEvent.Action(str(action)).label
+    if action == AuditEvent.Action.ACT_FOR:
+        return Access(at, _("Acted for you"), _("Your parent or caregiver"))
     return Access(at, str(label), str(ROLES.get(str(role), _("Staff"))))

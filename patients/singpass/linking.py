@@ -60,10 +60,14 @@ def make_code(*, user: User) -> str:
     with transaction.atomic():
         if is_staff(user) or Patient.objects.filter(user=user).exists() or not _has_singpass(user):
             raise NoLoginToLink
-        code = "".join(secrets.choice(LETTERS) for _each in range(LENGTH))
+        code = new_code()
         fresh = {"digest": _digest(code), "expires_at": ClockTimestamp() + LIFE}
         LinkingCode.objects.update_or_create(user=user, defaults=fresh)
     return f"{code[:4]}-{code[4:]}"
+
+
+def new_code() -> str:
+    return "".join(secrets.choice(LETTERS) for _each in range(LENGTH))
 
 
 def link(*, patient: Patient, code: str, document: str, reason: str, clinic_id: int, by: User) -> None:

@@ -69,6 +69,10 @@ stripe_webhook               ---- ----- - --   ++++ +++++ + ++
 # The patient's own
 claim_booking                >>+. ++++. . ..   >>+. ++++. . ..
 claim_record                 >>-- ----- - --   >>.. ..... . ..
+my_people                    >>++ +++++ + ++   >>++ ..... . ..
+people_code                  >>-- ----- - --   >>++ xxxxx x xx
+people_end                   >>-- ----- - --   >>.. ..... . ..
+people_invitation            >>.. ..... . ..   >>.. ..... . ..
 identity                     >>+. ..... . ..   >>+. ..... . ..
 my_privacy                   >>++ ..... . ..   >>-- ----- - --
 my_data                      >>++ ..... . ..   >>-- ----- - --
@@ -205,6 +209,9 @@ supply_visit                 >>.. ++++. . ..   >>.. +xx+. . ..
 supply_proposal              >>.. ..... . ..   >>.. .xx.. . ..
 
 # The desk
+desk_people                  >>.. ++++. . ..   >>.. +xx+. . ..
+desk_people_check            >>-- ----- - --   >>.. .xx.. . ..
+desk_people_end              >>-- ----- - --   >>.. .xx.. . ..
 desk_singpass                >>.. ++++. . ..   >>.. +xx+. . ..
 desk_singpass_removal        >>-- ----- - --   >>.. +xx+. . ..
 desk_confirm                 >>-- ----- - --   >>.. ..x.. . ..

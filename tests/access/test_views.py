@@ -51,6 +51,7 @@ ALLOWED = {
     ("scheduling.desk_overbook", "WalkIn"): "of the clinic that was checked",
     ("scheduling.desk_work", "Patient"): "with visits at the clinic that was checked",
     ("scheduling.doctor", "Booking"): "of the practitioner who is logged in",
+    ("scheduling.desk_people", "Patient"): "known at the clinic that was checked",
     ("scheduling.desk_singpass", "Patient"): "known at the clinic that was checked",
     ("scheduling.explain_views", "SessionTicket"): "of a patient found through `visible_to`",
     ("scheduling.feeds", "Booking"): "by a secret address; without names unless the clinic allows them",

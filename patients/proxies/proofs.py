@@ -1,0 +1,96 @@
+"""How a login is proved to the other side: a code on its screen for the counter, a link to a proved address online."""
+
+import uuid
+from smtplib import SMTPException
+from typing import NamedTuple
+
+from django.core import signing
+from django.core.mail import EmailMultiAlternatives
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from clinic_booking.accounts import codes, emails, lockout
+from clinic_booking.accounts.staff import is_staff
+from clinic_booking.errors import NamedError
+from clinic_booking.models import ClockTimestamp, User
+from patients.claims import masked_name
+from patients.models import LinkingCode, Patient
+from patients.singpass.linking import LIFE, new_code
+
+SALT = "proxies.invitation"
+DAYS = 3
+
+
+class NoSuchCode(NamedError):
+    sentence = gettext_lazy("This code is wrong, was used or has run out. Please ask for a new one.")
+
+
+class Invitation(NamedTuple):
+    patient: Patient
+    relation: str
+    email: str
+    number: uuid.UUID
+
+
+def make_code(*, user: User) -> str:
+    """Good for ten minutes and one use, and only the last one made."""
+    code = new_code()
+    fresh = {"digest": _digest(code), "expires_at": ClockTimestamp() + LIFE}
+    LinkingCode.objects.update_or_create(user=user, defaults=fresh)
+    return f"{code[:4]}-{code[4:]}"
+
+
+def redeem(code: str) -> User:
+    """Joins the caller's transaction: what is rolled back leaves the code good. Raises NoSuchCode."""
+    plain = "".join(each for each in code.upper() if each.isalnum())
+    found = LinkingCode.objects.filter(digest=_digest(plain), expires_at__gt=ClockTimestamp())
+    known = found.select_related("user").first()
+    if known is None or not found.delete()[0]:
+        raise NoSuchCode
+    if not known.user.is_active or is_staff(known.user):
+        raise NoSuchCode
+    return known.user
+
+
+def _digest(code: str) -> str:
+    return salted_hmac("proxies.linking", code, algorithm="sha256").hexdigest()
+
+
+# -- Invitations ---------------------------------------------------------------------------------
+
+
+def invite(request: HttpRequest, *, patient: Patient, email: str, relation: str) -> None:
+    """Raises LockedOut, NotSent."""
+    lockout.take_place(lockout.SEND_PLACE, request)
+    lockout.take(lockout.SEND, email)
+    said = {"p": patient.pk, "r": relation, "e": email.lower(), "n": uuid.uuid4().hex}
+    token = signing.dumps(said, salt=SALT)
+    link = request.build_absolute_uri(reverse("people_invitation", args=[token]))
+    title = _("You are asked to act for somebody at Harbour Clinics")
+    facts = {"subject": title, "link": link, "who": masked_name(patient.name), "days": DAYS}
+    message = EmailMultiAlternatives(
+        title, render_to_string("email/people_invitation.txt", facts), to=[email]
+    )
+    message.attach_alternative(render_to_string("email/people_invitation.html", facts), "text/html")
+    try:
+        message.send()
+    except (OSError, SMTPException) as error:
+        raise codes.NotSent from error
+
+
+def opened(token: str) -> Invitation | None:
+    """Say beside the call that row security is paused: the token is the key."""
+    try:
+        said = signing.loads(token, salt=SALT, max_age=DAYS * 24 * 3600)
+    except signing.BadSignature:
+        return None
+    patient = Patient.objects.filter(pk=said["p"], user__isnull=False).first()
+    return Invitation(patient, said["r"], said["e"], uuid.UUID(said["n"])) if patient else None
+
+
+def is_for(invitation: Invitation, user: User) -> bool:
+    return invitation.email in {each.lower() for each in emails.verified(user)}
