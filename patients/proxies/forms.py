@@ -37,7 +37,7 @@ class WhoForm(forms.Form):
 
     who = forms.ChoiceField(label=_("Who is the visit for?"), required=False)
     new_name = forms.CharField(
-        label=_("Their full name"),
+        label=_("Name of the person"),
         max_length=120,
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
