@@ -16,6 +16,8 @@ from billing.models import CreditNote, DeskRefund, Dispute, Payment
 from clinic_booking import events
 from clinic_booking.models import User
 from clinic_booking.retention.models import Incident
+from patients.models import Proxy
+from patients.proxies import acts
 from scheduling.models import (
     Booking,
     BookingRequest,
@@ -413,6 +415,26 @@ def paid_bill(place):
     counter.take_payment(bill_id=bill.pk, **asked)
     bill.refresh_from_db()
     return bill
+
+
+def proxy_of(place):
+    return acts.grant(
+        patient=factories.PatientFactory(),
+        user=factories.PatientFactory(with_login=True).user,
+        relation=Proxy.Relation.CAREGIVER,
+        evidence=Proxy.Evidence.PATIENT_PRESENT,
+        by=place.by,
+    )
+
+
+@scene("proxy.granted")
+def proxy_granted(place):
+    proxy_of(place)
+
+
+@scene("proxy.ended")
+def proxy_ended(place):
+    acts.end(proxy=proxy_of(place), reason=Proxy.End.BY_DESK, by=place.by)
 
 
 @scene("incident.person")
