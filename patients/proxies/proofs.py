@@ -9,19 +9,18 @@ from django.core.mail import EmailMultiAlternatives
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from clinic_booking.accounts import codes, emails, lockout
-from clinic_booking.accounts.staff import is_staff
 from clinic_booking.errors import NamedError
-from clinic_booking.models import ClockTimestamp, User
+from clinic_booking.models import User
+from patients import counter_codes
 from patients.claims import masked_name
-from patients.models import LinkingCode, Patient
-from patients.singpass.linking import LIFE, new_code
+from patients.models import Patient
 
 SALT = "proxies.invitation"
+PURPOSE = "proxies.linking"
 DAYS = 3
 
 
@@ -38,26 +37,14 @@ class Invitation(NamedTuple):
 
 def make_code(*, user: User) -> str:
     """Good for ten minutes and one use, and only the last one made."""
-    code = new_code()
-    fresh = {"digest": _digest(code), "expires_at": ClockTimestamp() + LIFE}
-    LinkingCode.objects.update_or_create(user=user, defaults=fresh)
-    return f"{code[:4]}-{code[4:]}"
+    return counter_codes.make(user=user, purpose=PURPOSE)
 
 
 def redeem(code: str) -> User:
     """Joins the caller's transaction: what is rolled back leaves the code good. Raises NoSuchCode."""
-    plain = "".join(each for each in code.upper() if each.isalnum())
-    found = LinkingCode.objects.filter(digest=_digest(plain), expires_at__gt=ClockTimestamp())
-    known = found.select_related("user").first()
-    if known is None or not found.delete()[0]:
-        raise NoSuchCode
-    if not known.user.is_active or is_staff(known.user):
-        raise NoSuchCode
-    return known.user
-
-
-def _digest(code: str) -> str:
-    return salted_hmac("proxies.linking", code, algorithm="sha256").hexdigest()
+    if user := counter_codes.redeem(code, purpose=PURPOSE):
+        return user
+    raise NoSuchCode
 
 
 # -- Invitations ---------------------------------------------------------------------------------

@@ -2,8 +2,9 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from patients.counter_codes import LENGTH
 from patients.forms import ContactForm
-from patients.singpass.linking import LENGTH, Document
+from patients.singpass.linking import Document
 
 
 class DetailsForm(ContactForm):

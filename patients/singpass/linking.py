@@ -1,10 +1,6 @@
 """A record gets the login of the person who was identified at the counter, or loses it. Nothing is merged."""
 
-import datetime as dt
-import secrets
-
 from django.db import IntegrityError, models, transaction
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking import audit
@@ -12,13 +8,12 @@ from clinic_booking.accounts.sessions import end_all
 from clinic_booking.accounts.staff import is_staff
 from clinic_booking.errors import NamedError
 from clinic_booking.events import publish
-from clinic_booking.models import ClockTimestamp, User
-from patients.models import LinkingCode, Patient, SingpassIdentity
+from clinic_booking.models import User
+from patients import counter_codes
+from patients.models import Patient, SingpassIdentity
 from patients.singpass.identities import has_other_door
 
-LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that is taken for another
-LENGTH = 8
-LIFE = dt.timedelta(minutes=10)
+PURPOSE = "singpass.linking"
 
 
 class Document(models.TextChoices):
@@ -60,14 +55,7 @@ def make_code(*, user: User) -> str:
     with transaction.atomic():
         if is_staff(user) or Patient.objects.filter(user=user).exists() or not _has_singpass(user):
             raise NoLoginToLink
-        code = new_code()
-        fresh = {"digest": _digest(code), "expires_at": ClockTimestamp() + LIFE}
-        LinkingCode.objects.update_or_create(user=user, defaults=fresh)
-    return f"{code[:4]}-{code[4:]}"
-
-
-def new_code() -> str:
-    return "".join(secrets.choice(LETTERS) for _each in range(LENGTH))
+        return counter_codes.make(user=user, purpose=PURPOSE)
 
 
 def link(*, patient: Patient, code: str, document: str, reason: str, clinic_id: int, by: User) -> None:
@@ -109,23 +97,14 @@ def identity_of(patient: Patient) -> SingpassIdentity | None:
 
 
 def _redeem(code: str) -> User:
-    """Of two at once the one whose DELETE finds the row. A refusal afterwards rolls it back: the code stays good."""
-    plain = "".join(each for each in code.upper() if each.isalnum())
-    found = LinkingCode.objects.filter(digest=_digest(plain), expires_at__gt=ClockTimestamp())
-    known = found.select_related("user").first()
-    if known is None or not found.delete()[0]:
+    user = counter_codes.redeem(code, purpose=PURPOSE)
+    if user is None or not _has_singpass(user):
         raise NoSuchCode
-    if not known.user.is_active or is_staff(known.user) or not _has_singpass(known.user):
-        raise NoSuchCode
-    return known.user
+    return user
 
 
 def _has_singpass(user: User) -> bool:
     return SingpassIdentity.objects.filter(user=user).exists()
-
-
-def _digest(code: str) -> str:
-    return salted_hmac("singpass.linking", code, algorithm="sha256").hexdigest()
 
 
 def _audit(action: str, patient: Patient, reason: str, clinic_id: int, by: User) -> None:
