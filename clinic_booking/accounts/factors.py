@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection
 
+from clinic_booking import audit
 from clinic_booking.models import User
 
 TOTP, PASSKEY, RECOVERY = (
@@ -83,10 +84,27 @@ def check_passkey(credential: str, user: User | None = None) -> User | None:
         response = json.loads(credential)
         owner = user or webauthn_auth.extract_user_from_response(response)
         authenticator = webauthn_auth.complete_authentication(owner, response)
+        said = webauthn_auth.parse_authentication_response(response).response.authenticator_data
     except (ValidationError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    if not _counts_on(authenticator, said.counter):
+        audit.record(audit.Action.LOGIN_FAILED, f"user:{owner.pk}", by=None, reason="sign_count")
         return None
     authenticator.record_usage()
     return owner if owner.is_active else None
+
+
+def _counts_on(passkey: Authenticator, count: int) -> bool:
+    """A device that counts its signatures never counts back, unless there are two of it (WebAuthn §7.2). Many do not
+    count: theirs is always 0."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE mfa_authenticator SET data = data || jsonb_build_object('sign_count', %(count)s::bigint)"
+            " WHERE id = %(id)s AND (%(count)s::bigint > COALESCE((data->>'sign_count')::bigint, 0)"
+            " OR %(count)s::bigint = 0 AND COALESCE((data->>'sign_count')::bigint, 0) = 0)",
+            {"count": count, "id": passkey.pk},
+        )
+        return bool(cursor.rowcount == 1)
 
 
 def begin_new_passkey(user: User) -> dict[str, Any]:
