@@ -89,6 +89,8 @@ def job(call_next: Callable[[], Any], context: Any, worker: Any) -> Any:
 
 # -- Telling the database ------------------------------------------------------------------------
 
+begin_with: list[Callable[[], str]] = []  # what else each transaction begins with: a statement, or ""
+
 
 class Teller:
     """With BEGIN, which costs no round trip; where the actor is another by then, or there is no transaction, before
@@ -109,8 +111,8 @@ class Teller:
                 return
             self.in_transaction = str(now())
             raw._check_connection_ok()
-            told = b"; SET LOCAL %s = '%s'" % (SETTING.encode(), self.in_transaction.encode())
-            raw.pgconn.send_query(raw._get_tx_start_command() + told)
+            told = [f"SET LOCAL {SETTING} = '{self.in_transaction}'", *(more() for more in begin_with)]
+            raw.pgconn.send_query(raw._get_tx_start_command() + "".join(f"; {t}" for t in told if t).encode())
             for result in (yield from generators.execute(raw.pgconn)):
                 if result.status != ExecStatus.COMMAND_OK:
                     raise error_from_result(result, encoding=raw.pgconn._encoding)
@@ -139,15 +141,26 @@ class Teller:
             self.in_transaction = said
 
 
+def tell_session(connection: BaseDatabaseWrapper) -> str:
+    """What whoever calls tells the session, with a statement of its own."""
+    said = str(now())
+    if teller := teller_of(connection):
+        teller.in_session = said
+    return said
+
+
+def teller_of(connection: BaseDatabaseWrapper) -> Teller | None:
+    return next((wrapper for wrapper in connection.execute_wrappers if isinstance(wrapper, Teller)), None)
+
+
 def first_word(sql: str) -> str:
     return sql[:40].lstrip().partition(" ")[0].upper()
 
 
 def tell(connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
     """Receiver of `connection_created`."""
-    for wrapper in connection.execute_wrappers:
-        if isinstance(wrapper, Teller):
-            return wrapper.connected()
+    if teller := teller_of(connection):
+        return teller.connected()
     # The first, or `execute_wrapper` of somebody who is just connecting would take it away with its own.
     connection.execute_wrappers.insert(0, Teller(connection))
     return None

@@ -17,6 +17,8 @@ from django.http import HttpRequest, HttpResponse
 from psycopg import Error as DatabaseError
 from psycopg.pq import TransactionStatus
 
+from clinic_booking import acting
+
 APP, VISITOR = "clinic_app", "clinic_visitor"
 ENDS_OR_MARKS = ("SAVEPOINT", "ROLLBACK", "RELEASE")
 
@@ -28,6 +30,8 @@ OR EXISTS (
         ANY ((SELECT nullif(current_setting('visitor.clinics', true), '')::bigint[])::bigint[])
 )
 """
+# Who is nobody yet stays so for most of a request, so that the trail is told in the same round trip.
+ENTER_UNKNOWN = "SELECT set_config('role', %s, false), set_config(%s, %s, false)"
 AT_MY_CLINIC = (
     "OR {clinic} = ANY ((SELECT nullif(current_setting('visitor.clinics', true), '')::bigint[])::bigint[])\n"
 )
@@ -61,6 +65,8 @@ def all_rows() -> Iterator[None]:
 
 def reveal(patient_id: int) -> None:
     """For the rest of the request: whoever has the key that was checked may see this patient."""
+    if visit := _visit.get():
+        visit.has_revealed = True
     with connection.cursor() as cursor:
         cursor.execute("SELECT visitor_reveal(%s::bigint)", [patient_id])
 
@@ -71,7 +77,7 @@ def middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
             return get_response(request)
         visit = _Visit(_who(request))
         token = _visit.set(visit)
-        with connection.execute_wrapper(visit):
+        with connection.execute_wrapper(visit), visit.as_health_check():
             try:
                 return get_response(request)
             finally:
@@ -107,6 +113,7 @@ class _Visit:
         self.who = who
         self.has_entered = False
         self.is_paused = False
+        self.has_revealed = False
         self.transaction: object = None
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -118,13 +125,39 @@ class _Visit:
     def take_role(self) -> None:
         running = _transaction()
         if running is None and not self.has_entered and not self.is_paused:
-            self.has_entered = True
-            _run("SELECT visitor_enter(%s::bigint, %s::text[], %s::bigint[], %s::bigint)", self.who)
+            self.enter()
         elif self.has_entered and running is not self.transaction:
-            # Where a test has wrapped all in a transaction, its end does not give the role back.
-            if connection.in_atomic_block:
+            # BEGIN gives the role of verbs. Where a test has wrapped all in a transaction, there is none, nor an end.
+            if connection.in_atomic_block and _status() != TransactionStatus.IDLE:
                 _run(f"SET LOCAL ROLE {VISITOR if running is None and not self.is_paused else APP}")
             self.transaction = running
+
+    def enter(self) -> None:
+        if any(self.who):
+            _run("SELECT visitor_enter(%s::bigint, %s::text[], %s::bigint[], %s::bigint)", self.who)
+        else:
+            _run(ENTER_UNKNOWN, [VISITOR, acting.SETTING, acting.tell_session(connection)])
+        self.has_entered = True
+
+    @contextmanager
+    def as_health_check(self) -> Iterator[None]:
+        """Django asks a kept connection once in a request whether it still answers: entering is such a question."""
+        plain = connection.is_usable
+
+        def is_usable() -> bool:
+            if self.has_entered or self.is_paused:
+                return plain()
+            try:
+                self.enter()
+            except DatabaseError:
+                return False
+            return True
+
+        connection.is_usable = is_usable  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            del connection.is_usable
 
     @contextmanager
     def pause(self) -> Iterator[None]:
@@ -142,7 +175,7 @@ class _Visit:
         if not self.has_entered or connection.connection is None:
             return
         try:
-            _run("SELECT visitor_leave()")
+            _run("SELECT visitor_leave()" if any(self.who) or self.has_revealed else "RESET ROLE")
         except DatabaseError:
             if not connection.in_atomic_block:
                 connection.close()
@@ -156,8 +189,20 @@ _visit: ContextVar[_Visit | None] = ContextVar("visit", default=None)
 
 
 def _is_well() -> bool:
+    return _status() not in (None, TransactionStatus.INERROR)
+
+
+def _status() -> TransactionStatus | None:
     given = connection.connection
-    return given is not None and given.info.transaction_status != TransactionStatus.INERROR
+    return given.info.transaction_status if given else None
+
+
+def _role_of_verbs() -> str:
+    visit = _visit.get()
+    return f"SET LOCAL ROLE {APP}" if visit and visit.has_entered and _transaction() else ""
+
+
+acting.begin_with.append(_role_of_verbs)
 
 
 def _transaction() -> object:

@@ -1,5 +1,7 @@
 """The second line: what a page reads without asking who may see it (docs/adr/0015)."""
 
+from contextlib import closing
+
 import pytest
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
@@ -188,3 +190,28 @@ def test_what_the_database_refuses_does_not_leave_the_role_behind(visits):
 
     ask(page)
     assert Patient.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("bookings", [(), ("none-of-it",)], ids=["unknown", "known"])
+def test_a_request_whose_connection_broke_enters_by_a_new_one(bookings):
+    """The health check of a kept connection is the statement that gives the role."""
+    seen = []
+
+    def page(request):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_user, pg_backend_pid()")
+            seen.append(cursor.fetchone())
+        return HttpResponse()
+
+    connection.close_if_unusable_or_obsolete()  # as at the start of a request: the next look checks
+    ask(page, bookings=bookings)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user <> %s, pg_backend_pid()", [rows.VISITOR])
+        assert cursor.fetchone() == (True, seen[0][1])
+    with closing(connection.copy()) as another, another.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [seen[0][1]])
+    connection.close_if_unusable_or_obsolete()
+    ask(page, bookings=bookings)
+    assert [role for role, _pid in seen] == [rows.VISITOR] * 2
+    assert seen[0][1] != seen[1][1]

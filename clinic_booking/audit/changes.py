@@ -1,4 +1,4 @@
-"""Every write to our tables is written down by a trigger, so that SQL and the admin are covered (docs/adr/0016).
+"""Every write to our tables is written down by a trigger, so that SQL and the admin are covered (docs/adr/0021).
 
 A new table is watched by itself: which columns changed, by whom, of whose record. An app says on its AppConfig where
 it wants another thing: `audit_keeps` names columns of a table whose values are kept ("*": all), `audit_unwatched`
