@@ -25,7 +25,8 @@ COPY . .
 # None of these values is used or kept: production settings do not load without them.
 RUN SECRET_KEY="$(head -c 64 /dev/urandom | base64 -w 0)" SITE_URL=https://build.invalid ALLOWED_HOSTS=build.invalid \
     FIELD_KEYS="build:$(head -c 32 /dev/urandom | base64)" BLIND_INDEX_KEYS="build:$(head -c 32 /dev/urandom | base64)" \
-    SECOND_FACTOR_KEYS=- AUDIT_KEYS=- METRICS_TOKEN=- STRIPE_SECRET_KEY=- STRIPE_PUBLISHABLE_KEY=- \
+    SECOND_FACTOR_KEYS="$(head -c 64 /dev/urandom | base64 -w 0)" AUDIT_KEYS="$(head -c 64 /dev/urandom | base64 -w 0)" \
+    DPO_EMAIL=dpo@build.invalid METRICS_TOKEN=- STRIPE_SECRET_KEY=- STRIPE_PUBLISHABLE_KEY=- \
     STRIPE_WEBHOOK_SECRET=- DATABASE_URL=postgres://- REDIS_URL=redis://- python manage.py collectstatic --no-input \
     && python -m compileall -q .
 USER app

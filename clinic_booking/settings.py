@@ -457,4 +457,4 @@ LOGGING = {
 }
 
 if PRODUCTION and (reasons := list(insecure.reasons(globals()))):
-    raise ImproperlyConfigured("Production does not start like this:\n- " + "\n- ".join(reasons))
+    raise insecure.Insecure(reasons)

@@ -30,6 +30,8 @@ PRODUCTION = {
     "STRIPE_PUBLISHABLE_KEY": "pk_live_x",
     "STRIPE_WEBHOOK_SECRET": "whsec_old,whsec_new",
     "METRICS_TOKEN": "t",
+    "DPO_EMAIL": f"dpo@{NAME}",
+    "BACKUP_KEY": "8f14e45fceea167a5a36dedd4bea2543",
     "AUDIT_KEYS": "d41d8cd98f00b204e9800998ecf8427e",
     "FIELD_KEYS": f"k2:{key()},k1:{key()}",
     "BLIND_INDEX_KEYS": f"b1:{key()}",
@@ -107,14 +109,29 @@ INSECURE = {
     "STRIPE_PUBLISHABLE_KEY": ("pk_test_local", "STRIPE_PUBLISHABLE_KEY is the one for development"),
     "STRIPE_WEBHOOK_SECRET": ("whsec_new,whsec_local", "STRIPE_WEBHOOK_SECRET is the one for development"),
     "MESSAGE_REPORT_SECRETS": ("report_local", "MESSAGE_REPORT_SECRETS is the one for development"),
-    "AUDIT_KEYS": ("a,development-only-audit-key", "AUDIT_KEYS is the one for development"),
+    "AUDIT_KEYS": (f"{'a' * 32},development-only-audit-key", "AUDIT_KEYS is the one for development"),
+    "SECOND_FACTOR_KEYS": (f"{'a' * 32},short", "SECOND_FACTOR_KEYS is short"),
+    "BACKUP_KEY": ("development-only-backup-key-of-32-characters", "BACKUP_KEY is the one for development"),
+    "DPO_EMAIL": ("dpo@harbour-clinics.example", "DPO_EMAIL is the one for development"),
+    "BLIND_INDEX_KEYS": (PRODUCTION["FIELD_KEYS"], "BLIND_INDEX_KEYS holds a key of FIELD_KEYS"),
+    "SINGPASS_ISSUER": ("http://id.example/fapi", "SINGPASS_ISSUER is not https"),
+    "STAFF_IDLE_SECONDS": ("86400", "STAFF_IDLE_SECONDS is no time within an hour"),
+    "PATIENT_IDLE_SECONDS": ("0", "PATIENT_IDLE_SECONDS is no time within an hour"),
+    "SECURE_HSTS_SECONDS": ("0", "SECURE_HSTS_SECONDS is 0"),
+    "EMAIL_URL": (
+        "smtp://user:password@mail.example.com:25",
+        "EMAIL_URL goes to another network without TLS",
+    ),
     "SITE_URL": (f"http://{NAME}", "SITE_URL is not https"),
     "ALLOWED_HOSTS": ("*", "ALLOWED_HOSTS has a pattern"),
     "CSRF_TRUSTED_ORIGINS": (f"http://{NAME}", "CSRF_TRUSTED_ORIGINS has one that is not https"),
     "TRUSTED_PROXIES": ("0.0.0.0/0", "TRUSTED_PROXIES is everybody"),
     "RATE_LIMITS": ("off", "RATE_LIMITS is off"),
     "METRICS_TOKEN": ("", "METRICS_TOKEN is empty"),
-    "DATABASE_URL": ("postgres://u@db.example.com/x", "DATABASE_URL goes to another network without TLS"),
+    "DATABASE_URL": (
+        "postgres://u@db.example.com/x?sslmode=require",
+        "DATABASE_URL goes to another network without TLS that is verified",
+    ),
     "REDIS_URL": ("redis://cache.example.com/0", "REDIS_URL goes to another network without TLS"),
     "MFA_TOTP_INSECURE_BYPASS_CODE": ("000000", "MFA_TOTP_INSECURE_BYPASS_CODE"),
 }
@@ -154,6 +171,30 @@ def test_all_reasons_are_named_at_once(monkeypatch):
 )
 def test_near_or_encrypted_servers_are_fine(monkeypatch, addresses):
     assert load(monkeypatch, **addresses)["PRODUCTION"]
+
+
+def test_database_of_another_network_wants_tls(monkeypatch):
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL goes"):
+        load(monkeypatch, DATABASE_URL="postgres://u@db.example.com/x")
+
+
+def test_provider_is_asked_by_tls(monkeypatch):
+    with pytest.raises(ImproperlyConfigured, match="STRIPE_API_BASE is not https"):
+        load(monkeypatch, STRIPE_API_BASE="http://stripe.example.com")
+
+
+@pytest.mark.parametrize(
+    "process", [["-c", "import clinic_booking.asgi"], ["manage.py", "procrastinate", "worker"]]
+)
+def test_what_serves_is_not_the_owner_of_the_tables(process):
+    done = python(*process, DATABASE_ROLE="")
+    assert done.returncode == 1
+    assert "DATABASE_ROLE is not clinic_app" in done.stderr
+
+
+def test_what_serves_starts_in_its_role(tmp_path):
+    done = python("-c", "import clinic_booking.asgi", DATABASE_ROLE="clinic_app", STATIC_ROOT=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_answers_are_guarded(tmp_path):

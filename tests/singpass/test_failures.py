@@ -4,11 +4,12 @@ import logging
 
 import pytest
 import requests
+from django.contrib.auth.signals import user_login_failed
 from django.urls import reverse
 
 from clinic_booking.models import AuditEvent, User
 from patients.models import SingpassIdentity
-from patients.singpass import client, tokens
+from patients.singpass import client, provider, tokens
 from patients.singpass.views import STATES
 from tests.factories import MembershipFactory, PatientFactory
 from tests.singpass.counterpart import FOREIGN, LOA, LOCAL, NRIC, OTHER, Browser, jwks, key, reason
@@ -249,6 +250,53 @@ def test_nothing_secret_is_logged(browser_there, singpass, monkeypatch, caplog):
     ] == []
     written = str(list(AuditEvent.objects.values()))
     assert [each[:12] for each in secrets if each and each in written] == []
+
+
+def test_failed_login_tells_nobody_its_secrets(browser_there):
+    """Django signals the credentials of a failed login to whoever listens (singpass.md §5)."""
+    told = []
+
+    def listen(sender, credentials, **kwargs):
+        told.append(str(credentials))
+
+    query = browser_there.at_singpass(browser_there.start())
+    (entry,) = browser_there.clinic.session[STATES].values()
+    user_login_failed.connect(listen)
+    try:
+        browser_there.back({**query, "code": "another"})
+    finally:
+        user_login_failed.disconnect(listen)
+    assert len(told) == 1
+    assert entry["nonce"] not in told[0]
+    assert entry["code_verifier"] not in told[0]
+
+
+@pytest.mark.parametrize("answer", [{"token_type": "Bearer"}, {"token_type": None}, {"id_token": ""}])
+def test_other_answers_for_the_code_are_refused(browser_there, monkeypatch, answer):
+    real = client._post
+
+    def changed(url, *args, **options):
+        return {**real(url, *args, **options), **({} if url.endswith("/par") else answer)}
+
+    query = browser_there.at_singpass(browser_there.start())
+    monkeypatch.setattr(client, "_post", changed)
+    assert reason(browser_there.back(query)) in ("refused", "fault")
+    assert browser_there.user is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"issuer": "https://id.example/fapi"}, "discovery_issuer"),
+        ({"token_endpoint": "ftp://id.example/token"}, "discovery_endpoints"),
+        ({"jwks_uri": None}, "discovery_endpoints"),
+    ],
+)
+def test_discovery_of_another_issuer_is_refused(singpass, monkeypatch, caplog, changed, code):
+    real = provider._fetch
+    monkeypatch.setattr(provider, "_fetch", lambda url: {**real(url), **changed})
+    assert reason(Browser().start()) == "fault"
+    assert caplog.records[-1].code == code
 
 
 def test_a_record_is_never_found_by_email(browser_there):

@@ -159,6 +159,13 @@ def test_unlinking_leaves_the_other_way_in(desk, clinic, record, shell):
     assert not SingpassIdentity.objects.exists()
 
 
+def test_session_by_singpass_ends_when_the_identity_is_taken_away(shell):
+    theirs = as_user(shell)
+    assert theirs.get(reverse("singpass_account")).status_code == 200
+    SingpassIdentity.objects.all().delete()
+    assert theirs.get(reverse("singpass_account")).status_code == 302
+
+
 def test_no_code_for_who_has_a_record(shell):
     PatientFactory(user=shell)
     assert as_user(shell).post(reverse("singpass_code")).status_code == 403
@@ -248,6 +255,19 @@ def test_logged_out_on_the_way(there):
     query = there.at_singpass(there.start(add=token.replace("%3A", ":")), OTHER)
     session = there.clinic.session
     del session["_auth_user_id"]
+    session.save()
+
+    assert reason(there.back(query)) == "unknown"
+    assert not SingpassIdentity.objects.exists()
+
+
+def test_somebody_else_logged_in_on_the_way(there, other_patient):
+    """On a shared computer: what one began adds nothing to the login of the next."""
+    token = re.search(r"\?add=([^\"]+)", there.clinic.get(reverse("singpass_account")).content.decode())[1]
+    query = there.at_singpass(there.start(add=token.replace("%3A", ":")), OTHER)
+    session = there.clinic.session
+    session["_auth_user_id"] = str(other_patient.user_id)
+    session["_auth_user_hash"] = other_patient.user.get_session_auth_hash()
     session.save()
 
     assert reason(there.back(query)) == "unknown"

@@ -1,12 +1,17 @@
 """The whole way against an independent FAPI 2.0 server (singpass.md §7)."""
 
+import json
+from base64 import urlsafe_b64decode
+
 import pytest
 from django.urls import reverse
 
 from clinic_booking.models import AuditEvent, User
 from patients.models import SingpassIdentity
+from patients.singpass import client
+from patients.singpass.views import STATES
 from tests.factories import PatientFactory
-from tests.singpass.counterpart import FOREIGN, LOA, LOCAL, jwks, public
+from tests.singpass.counterpart import CALLBACK, FOREIGN, LOA, LOCAL, jwks, public
 
 pytestmark = pytest.mark.django_db
 
@@ -111,6 +116,47 @@ def test_our_encryption_key_changes_while_both_kinds_arrive(browser_there, known
     path = singpass.SINGPASS_ISSUER.rpartition("/")[2]
     counterpart.change(path, jwks={"keys": [public("sig-1", "sig"), public("enc-2", "enc")]})
     assert browser_there.log_in().url == reverse("me")
+
+
+def test_request_is_what_the_guide_says(browser_there, singpass, monkeypatch):
+    """singpass.md §2.1 and §2.2, whatever name the browser knows us by."""
+    sent, post = [], client.requests.post
+
+    def noted(url, data=None, **options):
+        sent.append((data, options["headers"]["DPoP"]))
+        return post(url, data=data, **options)
+
+    monkeypatch.setattr(client.requests, "post", noted)
+    query = browser_there.at_singpass(browser_there.start(moved="1"))
+    (state,) = browser_there.clinic.session[STATES]
+    browser_there.back(query)
+    (asked, proof), (redeemed, second_proof) = sent
+    signed = {"client_assertion", "client_assertion_type"}
+    assert set(asked) - signed == {
+        *("response_type", "scope", "state", "nonce", "client_id", "redirect_uri"),
+        *("code_challenge", "code_challenge_method", "authentication_context_type"),
+    }
+    assert (asked["scope"], asked["response_type"], asked["state"]) == ("openid", "code", state)
+    assert asked["redirect_uri"] == redeemed["redirect_uri"] == singpass.SINGPASS_REDIRECT_URI
+    assert min(len(asked["state"]), len(asked["nonce"])) >= 30
+    assert asked["code_challenge_method"] == "S256"
+    assert set(redeemed) - signed == {"grant_type", "code", "redirect_uri", "code_verifier"}
+    head, again = (json.loads(urlsafe_b64decode(each.split(".")[0] + "==")) for each in (proof, second_proof))
+    assert head["jwk"] == again["jwk"]
+    assert set(head["jwk"]) == {"kty", "crv", "x", "y"}
+    assert (head["typ"], head["alg"]) == ("dpop+jwt", "ES256")
+    assertions = {asked["client_assertion"], redeemed["client_assertion"], proof, second_proof}
+    bodies = [json.loads(urlsafe_b64decode(each.split(".")[1] + "==")) for each in assertions]
+    assert len({each["jti"] for each in bodies}) == 4
+    assert all(each["exp"] - each["iat"] == 60 for each in bodies)
+    browser_there.start()
+    assert json.loads(urlsafe_b64decode(sent[2][1].split(".")[0] + "=="))["jwk"] != head["jwk"]
+
+
+def test_host_of_the_browser_is_not_where_singpass_sends_it(browser_there, singpass):
+    singpass.SINGPASS_REDIRECT_URI = CALLBACK
+    browser_there.clinic.defaults["HTTP_HOST"] = "localhost"
+    assert "request_uri" in browser_there.start(moved="1").url  # another redirect would be refused there
 
 
 def test_started_under_another_name_of_ours(browser_there):

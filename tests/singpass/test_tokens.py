@@ -109,6 +109,22 @@ def test_not_a_person_who_proved_enough(known_keys, changed, code):
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("least", "is_production", "is_let_in"),
+    [(1, False, True), (1, True, False), ("x", False, False), (3, False, False)],
+)
+def test_password_alone_is_enough_on_staging_only(known_keys, ours, least, is_production, is_let_in):
+    ours.SINGPASS_MIN_ACR = f"{LOA}{least}"
+    if is_production:
+        ours.SINGPASS_ISSUER = ours.SINGPASS_PRODUCTION_ISSUER
+    by_password = claims(known_keys, acr=f"{LOA}1")
+    if is_let_in:
+        check_person(by_password)
+    else:
+        with pytest.raises(SingpassError, match="acr"):
+            check_person(by_password)
+
+
 def test_signature_of_somebody_else(known_keys):
     stranger = ECKey.import_key(key("stranger"))
     assert code_of(sealed(signed(claims(known_keys), by=stranger))) == "signature"
