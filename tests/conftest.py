@@ -2,10 +2,11 @@ import os
 from pathlib import Path
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
+from django.test import TransactionTestCase
 
 from clinic_booking.topics import declare
-from tests import chromium, clock, factories
+from tests import chromium, clock, factories, tables
 
 declare("test", "test", {})  # for tests of the kernel, which are about no topic
 
@@ -28,22 +29,9 @@ def browser_type_launch_args(browser_type_launch_args, playwright):
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
-    """Tests with real transactions empty all tables: of the audit trail too, which nobody else may."""
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        for table in ("auditevent", "auditchange", "auditseal"):
-            cursor.execute(f"ALTER TABLE clinic_booking_{table} DISABLE TRIGGER audit_no_truncate")
-
-
-@pytest.fixture(autouse=True)
-def no_jobs_of_others(request):
-    """What a test with real transactions leaves in the queue, no flush takes away: its table is not a model's."""
-    mark = request.node.get_closest_marker("django_db")
-    if mark and mark.kwargs.get("transaction") and not request.node.get_closest_marker("e2e"):
-        request.getfixturevalue("transactional_db")
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT EXISTS (SELECT FROM procrastinate_jobs)")
-            if cursor.fetchone() == (True,):
-                cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
+    with django_db_blocker.unblock():
+        tables.keep()
+    TransactionTestCase._fixture_teardown = lambda case: tables.restore()
 
 
 @pytest.fixture
