@@ -6,9 +6,16 @@ from django.db import connections
 from django.test import TransactionTestCase
 
 from clinic_booking.topics import declare
-from tests import chromium, clock, factories, tables
+from tests import chromium, clock, factories, savings, tables
 
 declare("test", "test", {})  # for tests of the kernel, which are about no topic
+
+savings.hash_passwords_quickly()
+savings.look_for_static_files_once()
+
+
+def pytest_collection_finish():
+    savings.leave_what_stays_to_itself()
 
 
 @pytest.fixture(scope="session")

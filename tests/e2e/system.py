@@ -79,7 +79,6 @@ def whole_system(mail: Path) -> Iterator[System]:
                 "STRIPE_API_BASE": double.url,
                 "STRIPE_REAL": False,
                 "STRIPE_JS_URL": f"{double.url}/endive/stripe.js",
-                "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],
             }
             # Playwright keeps an event loop running in this thread, which Django would take for async code.
             patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
