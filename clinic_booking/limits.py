@@ -53,10 +53,14 @@ _scope(
     "pay_link_payment",
 )
 _scope("search", READS, "book", "plan", "hold_offers")
+# Each start is a call to Singpass, for which a thread waits.
+_scope("login", READS, "oidc_authentication_init", "oidc_authentication_callback")
+_scope("code", WRITES, "join_waitlist")  # writes to whatever address somebody types
 _scope("webhook", WRITES, "stripe_webhook")
 _scope("report", WRITES, "message_report")
 _scope("feed", READS, "feed", "booking_ics")
 _scope("secret", READS | WRITES, "pay_link", "stop_messages", "booking", "answer", "new_time", "screen")
+_scope("secret", READS | WRITES, "data_copy", "people_invitation")
 _scope("complaint", WRITES, "privacy_complaint")
 # Beginnings of names: doors (clinic_booking/accounts/urls.py), however many they are.
 PREFIXES = {

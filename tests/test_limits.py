@@ -6,11 +6,19 @@ from django.test import RequestFactory
 
 from clinic_booking import addresses, limits
 from clinic_booking.errors import TooManyRequests
+from tests.access.table import TABLE
+from tests.access.test_table import rows
 from tests.factories import PASSWORD
 from tests.servers import RedisServer
 
 FEW = {"login": (3, 300), "account": (2, 300), "search": (3, 60), "webhook": (2, 60), "report": (2, 60)}
-FEW |= {"hold": (2, 60), "feed": (2, 60), "secret": (2, 60)}
+FEW |= {"hold": (2, 60), "feed": (2, 60), "secret": (2, 60), "code": (2, 300), "complaint": (1, 3600)}
+# What a stranger may send as often as nginx lets through, and why.
+UNCOUNTED = {
+    "logout": "ends a session",
+    "session": "says that somebody is there",
+    "set_language": "a cookie",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +54,40 @@ def ask(client, times, path, *, method="get", **options):
         ("get", "/pay/guessed/", 2),
         ("get", "/bookings/GUESSED1/", 2),
         ("post", "/login/", 3),
+        ("post", "/login/code/", 2),
+        ("post", "/login/second/", 3),
+        ("post", "/login/switch/", 3),
+        ("post", "/passkey/options/", 3),
+        ("get", "/oidc/authenticate/", 3),
+        ("get", "/oidc/callback/", 3),
+        ("get", "/privacy/copies/guessed/", 2),
+        ("post", "/privacy/complaint/", 1),
+        ("post", "/waitlist/join/", 2),
     ],
 )
 def test_too_often_is_refused(client, method, path, allowed):
     codes = ask(client, allowed + 2, path, method=method)
     assert 429 not in codes[:allowed]
     assert codes[allowed:] == [429, 429]
+
+
+def test_all_that_a_stranger_may_send_is_counted():
+    strangers = {
+        name for part in rows(TABLE).values() for name, (_get, post) in part.items() if post[0] in "+x"
+    }
+    counted = {name for name in strangers if limits.scope_of(name, "POST")}
+    assert strangers - counted - set(UNCOUNTED) == set(), "name a scope in clinic_booking/limits.py"
+    assert {"login", "holds", "join_waitlist", "privacy_complaint", "stripe_webhook"} <= counted
+    doors = {
+        "code_login",
+        "login_second",
+        "login_setup",
+        "login_switch",
+        "step_up",
+        "step_up_send",
+        "claim_booking",
+    }
+    assert {limits.scope_of(door, "POST") for door in doors} == {"login", "code"}
 
 
 @pytest.mark.django_db

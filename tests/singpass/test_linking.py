@@ -10,6 +10,7 @@ from clinic_booking.accounts import emails, step_up
 from clinic_booking.models import AuditEvent, Event, User
 from patients.models import Consent, LinkingCode, Patient, PatientClinic, SingpassIdentity
 from patients.singpass import linking
+from patients.singpass.views import adding_token
 from tests.factories import ClinicFactory, MembershipFactory, PatientFactory, UserFactory
 from tests.singpass.counterpart import LOCAL, OTHER, Browser, new_sub, reason
 
@@ -244,8 +245,6 @@ def test_second_identity_is_refused(there):
 
 
 def test_link_of_somebody_else_adds_nothing(there, other_patient):
-    from patients.singpass.views import adding_token
-
     assert reason(there.start(add=adding_token(other_patient.user))) == "unknown"
     assert reason(there.start(add="forged")) == "too_late"
 
@@ -258,6 +257,15 @@ def test_logged_out_on_the_way(there):
     session.save()
 
     assert reason(there.back(query)) == "unknown"
+    assert not SingpassIdentity.objects.exists()
+
+
+def test_staff_add_no_singpass_to_their_login(singpass, receptionist):
+    browser = Browser()
+    browser.clinic.force_login(receptionist, backend="django.contrib.auth.backends.ModelBackend")
+    assert "?add=" not in browser.clinic.get(reverse("singpass_account")).content.decode()
+
+    assert reason(browser.log_in(start={"add": adding_token(receptionist)})) == "staff"
     assert not SingpassIdentity.objects.exists()
 
 
