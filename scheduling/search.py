@@ -68,7 +68,6 @@ STARTS_WITHOUT_EQUIPMENT = STARTS.replace(EQUIPPED, "true")
 class Time(NamedTuple):
     slot_id: int
     starts_at: dt.datetime
-    ends_at: dt.datetime
     status: str  # available; held where it will be free, were all holds to run out; booked
     held_until: dt.datetime | None  # the last of those holds
     version: int
@@ -129,7 +128,6 @@ def day_times(*, service: Service, clinics: Sequence[Clinic], day: dt.date) -> l
     found: list[PractitionerDay] = []
     select = """
         SELECT p.id, p.name, p.specialty, starts.clinic_id, t.name, starts.id, starts_at,
-               starts_at + occupied,
                CASE WHEN bookable THEN 'available' WHEN free_in_time THEN 'held' ELSE 'booked' END,
                CASE WHEN free_in_time AND NOT bookable THEN last_held_until END, version, covers
         FROM starts JOIN scheduling_practitioner p ON p.id = practitioner_id
@@ -147,16 +145,16 @@ def day_times(*, service: Service, clinics: Sequence[Clinic], day: dt.date) -> l
 
 
 def nearest_free(
-    *, service_id: int, clinic_ids: Iterable[int], around: dt.datetime, limit: int = 6
+    *, service_id: int, clinic_ids: Iterable[int], around: dt.datetime, limit: int = 6, days: int = 14
 ) -> list[FreeTime]:
-    """The free starts closest to the instant, from a day before to a fortnight after it."""
+    """The free starts closest to the instant, from a day before to so many after it."""
     service = Service.objects.get(pk=service_id)
     select = """
         SELECT starts.id, starts_at, p.name, starts.clinic_id
         FROM starts JOIN scheduling_practitioner p ON p.id = practitioner_id
         WHERE bookable ORDER BY abs(extract(epoch FROM starts_at - %(around)s)), starts_at, p.name LIMIT %(limit)s
     """
-    first, until = around - dt.timedelta(days=1), around + dt.timedelta(days=14)
+    first, until = around - dt.timedelta(days=1), around + dt.timedelta(days)
     rows = _rows(select, service, clinic_ids, first, until, around=around, limit=limit)
     return sorted((FreeTime._make(row) for row in rows), key=lambda free: free.starts_at)
 

@@ -4,11 +4,10 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
 
 from django.urls import reverse
 from django.utils.functional import Promise
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -66,19 +65,17 @@ def day_strip(
     )
 
 
-# A page has hundreds of these, and as a template they were three quarters of what it cost.
+# A page has hundreds of these, and as a template they were three quarters of what it cost. What goes in is numbers,
+# our own codes, and notes that are escaped once for all.
 BUTTON = (
-    '<button class="slot" id="slot-{0}" name="slot" value="{0}" data-slot="{0}" data-status="{1}" data-covers="{2}"'
-    ' data-version="{3}"{4}{5}><span class="slot-time">{6}</span><span class="slot-note">{7}</span></button>'
+    '<li><button class="slot" id="slot-{0}" name="slot" value="{0}" data-slot="{0}" data-status="{1}"'
+    ' data-covers="{2}" data-version="{3}"{4}><span class="slot-time">{5}</span>'
+    '<span class="slot-note">{6}</span></button></li>'
 )
-HELD_UNTIL = ' data-held-until="{}"'
-DISABLED = SafeString(" disabled")
-
-
-class Cell(NamedTuple):
-    label: str
-    is_mine: bool
-    button: str
+MINE = (
+    '<li><a class="slot slot-mine" href="{}"><span class="slot-time">{}</span>'
+    '<span class="slot-note">{}</span></a></li>'
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ class Card:
     station: str
     clinic: Clinic
     free: int
-    periods: list[tuple[str | Promise, list[Cell]]]
+    periods: list[tuple[str | Promise, SafeString]]  # with its times, as items of a list
 
 
 def cards(
@@ -97,14 +94,23 @@ def cards(
 ) -> list[Card]:
     """Those with free times first."""
     own = {slot.pk for slot in mine.slots.all()} if mine else set()
-    found = [_card(person, clinics[person.clinic_id], own) for person in people]
+    link = reverse("checkout", args=[mine.pk]) if mine else ""
+    notes = {status: str(escape(note)) for status, note in NOTES.items()}
+    found = [_card(person, clinics[person.clinic_id], own, link, notes) for person in people]
     return sorted(found, key=lambda card: card.free == 0)
 
 
-def _card(person: search.PractitionerDay, clinic: Clinic, own: set[int]) -> Card:
+def _card(
+    person: search.PractitionerDay, clinic: Clinic, own: set[int], link: str, notes: dict[str, str]
+) -> Card:
+    def item(time: search.Time, at: dt.datetime) -> str:
+        if own.isdisjoint(time.covers):
+            return _button(time, f"{at:%H:%M}", notes[time.status])
+        return format_html(MINE, link, f"{at:%H:%M}", _("Yours"))
+
     zone = clinic.zone
-    notes = {status: str(note) for status, note in NOTES.items()}
-    by_period = groupby(person.times, lambda time: _period(time.starts_at.astimezone(zone).hour))
+    times = [(time, time.starts_at.astimezone(zone)) for time in person.times]
+    by_period = groupby(times, lambda pair: _period(pair[1].hour))
     return Card(
         practitioner_id=person.practitioner_id,
         name=person.name,
@@ -112,7 +118,7 @@ def _card(person: search.PractitionerDay, clinic: Clinic, own: set[int]) -> Card
         station=person.station,
         clinic=clinic,
         free=sum(time.status == "available" for time in person.times),
-        periods=[(name, [_cell(time, zone, own, notes) for time in times]) for name, times in by_period],
+        periods=[(name, SafeString("".join(item(*pair) for pair in pairs))) for name, pairs in by_period],
     )
 
 
@@ -120,23 +126,12 @@ def _period(hour: int) -> str | Promise:
     return next(name for until, name in PERIODS if hour < until)
 
 
-def _cell(time: search.Time, zone: dt.tzinfo, own: set[int], notes: dict[str, str]) -> Cell:
-    label, note = f"{time.starts_at.astimezone(zone):%H:%M}", notes[time.status]
-    until = time.held_until if time.status == "held" else None
-    held_until = format_html(HELD_UNTIL, epoch_ms(until)) if until else ""
+def _button(time: search.Time, label: str, note: str) -> str:
+    more = " disabled" if note else ""
+    if time.status == "held" and time.held_until:
+        more = f' data-held-until="{epoch_ms(time.held_until)}"{more}'
     covers = " ".join(map(str, time.covers))
-    button = format_html(
-        BUTTON,
-        time.slot_id,
-        time.status,
-        covers,
-        time.version,
-        held_until,
-        DISABLED if note else "",
-        label,
-        note,
-    )
-    return Cell(label, not own.isdisjoint(time.covers), button)
+    return BUTTON.format(time.slot_id, time.status, covers, time.version, more, label, note)
 
 
 @dataclass(frozen=True)

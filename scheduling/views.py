@@ -58,8 +58,10 @@ def book(request: Request) -> HttpResponse:
     if sold:
         today = max(today, sold.request.valid_from or today)
         last = max(today, min(last, sold.request.valid_until or last))
-    first_free = courses.first_fitting_day(sold, shown) if sold else _first_free_day(service, shown)
-    asked = form.cleaned_data["date"] or first_free or today
+    asked = form.cleaned_data["date"]
+    if not asked:
+        first_free = courses.first_fitting_day(sold, shown) if sold else _first_free_day(service, shown)
+        asked = first_free or today
     day = min(max(asked, today), last)
     people = search.day_times(service=service, clinics=shown, day=day)
     context = {
@@ -87,8 +89,12 @@ def _first_free_day(service: Service, clinics: list[Clinic]) -> dt.date | None:
     """Nobody wants to begin with a day that is over or full."""
     by_id = {clinic.pk: clinic for clinic in clinics}
     now = dt.datetime.now(dt.UTC)
-    free = search.nearest_free(service_id=service.pk, clinic_ids=by_id, around=now, limit=1)
-    return by_id[free[0].clinic_id].local_date(free[0].starts_at) if free else None
+    for days in (1, 14):  # as a rule there is one soon, and the fortnight is dear
+        if free := search.nearest_free(
+            service_id=service.pk, clinic_ids=by_id, around=now, limit=1, days=days
+        ):
+            return by_id[free[0].clinic_id].local_date(free[0].starts_at)
+    return None
 
 
 def _session(request: Request, session_id: int | None) -> SessionTicket | None:
