@@ -28,7 +28,7 @@ def prepare(request: Request, patient: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             _keep(request, mine, form)
-        except vault.NumberChecked as refusal:
+        except (vault.NumberChecked, vault.NumberHeld) as refusal:
             form.add_error("number", str(refusal))
         else:
             messages.success(

@@ -23,6 +23,7 @@ from patients import identity
 from patients.access import Can, may
 from patients.identity import NATIONAL, Identity
 from patients.models import Identifier, Patient, PatientClinic
+from patients.retention import holds
 
 Source = Identifier.Source
 HOUR = dt.timedelta(hours=1)
@@ -48,6 +49,12 @@ class NumberTaken(NamedError):
 
 class NumberChecked(NamedError):
     sentence = _("The clinic has seen this document already. Please tell the desk if the number has changed.")
+
+
+class NumberHeld(NamedError):
+    """Of a legal hold nobody is told here."""
+
+    sentence = _("The number of this record cannot be replaced at present. Please ask the privacy officer.")
 
 
 # -- Looking -------------------------------------------------------------------------------------
@@ -86,7 +93,7 @@ def record(
     clinic_id: int | None = None,
 ) -> Identifier:
     """The patient's number of this kind from now on; NRIC and FIN replace each other. `seen`: the desk has the document
-    in hand. The same number again is the same row. Raises NumberTaken (desk), NumberChecked (patient)."""
+    in hand. The same number again is the same row. Raises NumberTaken (desk), NumberChecked (patient), NumberHeld."""
     with transaction.atomic():
         _take_turns(f"identity of {patient_id}", number.indexed)
         before = _of_kind(patient_id, number)
@@ -142,6 +149,8 @@ def _replace(
     before: Identifier | None, patient_id: int, number: Identity, source: Identifier.Source, taken: bool
 ) -> Identifier:
     if before:
+        if holds.is_held(patient_id):
+            raise NumberHeld
         Identifier.objects.filter(pk=before.pk).update(value="", blind_index=None, ended_at=Now())
     return Identifier.objects.create(
         patient_id=patient_id,

@@ -97,7 +97,7 @@ def _save(request: Request, here: Clinic, person: Patient, form: DeskIdentityFor
                 seen=True,
                 clinic_id=here.pk,
             )
-    except vault.NumberTaken as refusal:
+    except (vault.NumberTaken, vault.NumberHeld) as refusal:
         form.add_error("number", str(refusal))
         return refusal.status
     vault.describe(

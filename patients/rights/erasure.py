@@ -4,14 +4,15 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking.retention import registry
 from clinic_booking.retention.kernel import midnight
 from clinic_booking.retention.models import DataClass
 from clinic_booking.retention.registry import Cleaner, Pk, Rows, register
-from patients.models import DataCopy, PrivacyRequest
+from patients.models import DataCopy, Patient, PrivacyRequest
+from patients.retention import holds
 
 GONE = "(erased)"
 
@@ -44,4 +45,8 @@ def _empty(ids: Iterable[Pk]) -> Counter[str]:
     return Counter({"patients.PrivacyRequest": cases.update(name="", contact="", text="", preserved=None)})
 
 
-register(Cleaner(DataClass.CASE, "privacy_request", _closed, _empty))
+def _unheld(rows: Rows) -> Rows:
+    return rows.filter(~Exists(Patient.objects.filter(holds.held(), pk=OuterRef("patient"))))
+
+
+register(Cleaner(DataClass.CASE, "privacy_request", _closed, _empty, _unheld))

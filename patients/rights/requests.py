@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, Exists, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -230,7 +230,8 @@ def keep_longer(*, request: PrivacyRequest, until: dt.date, by: User) -> None:
 def forget_preserved() -> int:
     """The day is over, and nothing else holds it."""
     over = PrivacyRequest.objects.filter(preserved__isnull=False, preserved_until__lt=today())
-    return over.update(preserved=None)
+    is_held = Exists(Patient.objects.filter(holds.held(), pk=OuterRef("patient")))
+    return over.filter(~is_held).update(preserved=None)
 
 
 # -- For the privacy officer ---------------------------------------------------------------------

@@ -8,10 +8,15 @@ from django.utils import timezone
 
 from clinic_booking.errors import NotAllowed
 from clinic_booking.models import AuditEvent
-from patients.models import Patient
+from clinic_booking.retention.run import run
+from patients import vault
+from patients.identity import parse
+from patients.models import Patient, PrivacyRequest
 from patients.retention import holds
 from patients.retention.models import LegalHold
+from patients.rights import requests
 from tests import factories
+from tests.vault.keys import number
 
 pytestmark = pytest.mark.django_db
 
@@ -109,10 +114,87 @@ def test_database_wants_two_persons_too(patient, officer):
         LegalHold.objects.filter(pk=hold.pk).update(lifted_at=timezone.now(), lifted_by=officer)
 
 
-def test_unconfirmed_hold_ends_after_a_week(patient, officer):
+BY_ONE = {
+    "shorter": "until_at = now()",
+    "for somebody else": "patient_id = (SELECT id FROM patients_patient WHERE anonymised_at IS NOT NULL)",
+    "not yet": "from_at = now() + interval '1 year'",
+    "not confirmed": "confirmed_at = NULL, confirmed_by_id = NULL",
+    "refused late": "refused_at = now(), refused_by_id = confirmed_by_id",
+    "long ago": "asked_at = now() - interval '1 year'",
+}
+
+
+@pytest.mark.parametrize("change", BY_ONE.values(), ids=BY_ONE)
+def test_hold_itself_is_not_taken_away_by_one(patient, officer, second, change):
+    factories.PatientFactory(anonymised_at=timezone.now())
     hold = holds.ask(by=officer, reason="Claim 17", patient_id=patient.pk)
-    long_ago = timezone.now() - dt.timedelta(days=8)
-    LegalHold.objects.filter(pk=hold.pk).update(asked_at=long_ago)
+    holds.confirm(hold=hold, by=second)
+    for sql in (f"UPDATE patients_legalhold SET {change}", "DELETE FROM patients_legalhold"):
+        assert is_refused(sql)
+    assert holds.is_held(patient.pk)
+
+
+def test_who_asked_does_not_refuse_it_by_sql(patient, officer):
+    holds.ask(by=officer, reason="Claim 17", patient_id=patient.pk)
+    assert is_refused("UPDATE patients_legalhold SET refused_at = now(), refused_by_id = asked_by_id")
+
+
+def test_longer_is_possible(patient, officer):
+    hold = holds.preserve(patient, "Access refused", timezone.now() + dt.timedelta(days=30))
+    LegalHold.objects.filter(pk=hold.pk).update(until_at=timezone.now() + dt.timedelta(days=60))
+
+
+# Tables about a patient that may be deleted from all the same.
+MAY_GO = {
+    "patients_datacopy": "a copy of what is held, for a day",
+    "patients_legalhold": "is never deleted at all",
+    "patients_proxy": "is never deleted at all",
+}
+
+
+def test_every_table_about_a_patient_is_held_or_says_why_not():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'patient_id'"
+            " WHERE c.relkind = 'r' AND c.relname NOT LIKE 'clinic_booking_audit%'"
+            " AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'held_delete'"
+            " AND t.tgenabled IN ('O', 'A'))"
+        )
+        unheld = {name for (name,) in cursor.fetchall()}
+    assert unheld == set(MAY_GO), "add the trigger held_delete in a migration, or a reason to MAY_GO"
+
+
+def test_number_of_a_held_patient_is_not_replaced(patient, officer, receptionist):
+    kept = at_desk(patient, number("S", "8012345"), receptionist)
+    holds.ask(by=officer, reason="Claim 17", patient_id=patient.pk)
+    with pytest.raises(vault.NumberHeld):
+        at_desk(patient, number("S", "8112345"), receptionist)
+    assert at_desk(patient, number("S", "8012345"), receptionist) == kept  # once more is fine
+    assert is_refused("UPDATE patients_identifier SET value = '', blind_index = NULL, ended_at = now()")
+
+
+def at_desk(patient, text, by):
+    return vault.record(patient_id=patient.pk, number=parse("nric", text), source=vault.Source.DESK, by=by)
+
+
+def test_case_of_a_held_patient_keeps_what_it_says(patient, officer):
+    asked = {"channel": "web", "by": None, "patient": patient}
+    request = requests.receive(kind=PrivacyRequest.Kind.ACCESS, text="All of it", **asked)
+    requests.decide(request=request, status=PrivacyRequest.Status.REFUSED, reasons="s 21(3)", by=officer)
+    long_ago = timezone.now() - dt.timedelta(days=3000)
+    PrivacyRequest.objects.update(closed_at=long_ago, preserved_until=long_ago.date())
+    assert requests.forget_preserved() == 0  # held by the refusal itself
+    cases = {o.subject: (o.due, o.blocked) for o in run(data_class="case", operator="test")}
+    assert cases["privacy_request"] == (0, 1)
+    assert is_refused("DELETE FROM patients_privacyrequest")
+    assert is_refused("UPDATE patients_privacyrequest SET text = '', preserved = NULL")
+    request.refresh_from_db()
+    assert request.preserved
+
+
+def test_unconfirmed_hold_ends_after_a_week(patient, officer):
+    asked = {"scope": "patient", "patient": patient, "reason": "Claim 17", "asked_by": officer}
+    LegalHold.objects.create(**asked, asked_at=timezone.now() - dt.timedelta(days=8))
     assert not holds.is_held(patient.pk)
     assert not LegalHold.objects.in_force(timezone.now()).exists()
 
@@ -126,10 +208,10 @@ def test_refused_hold_is_over(patient, officer, second):
 
 
 def test_refused_access_preserves_until_a_day(patient):
-    hold = holds.preserve(patient, "Access refused", timezone.now() + dt.timedelta(days=30))
-    assert holds.is_held(patient.pk)
-    LegalHold.objects.filter(pk=hold.pk).update(until_at=timezone.now())
+    holds.preserve(patient, "Access refused", timezone.now())
     assert not holds.is_held(patient.pk)
+    holds.preserve(patient, "Access refused", timezone.now() + dt.timedelta(days=30))
+    assert holds.is_held(patient.pk)
 
 
 def test_consent_of_the_anonymous_may_go(patient, other_patient):

@@ -80,10 +80,10 @@ def test_refused_access_is_preserved_and_held(asked, officer, patient):
         requests.keep_longer(request=request, until=requests.today(), by=officer)
 
 
-def test_copy_of_a_refusal_goes_when_its_time_is_over(asked, officer):
+def test_copy_of_a_refusal_goes_when_its_time_is_over(asked, officer, monkeypatch):
+    monkeypatch.setattr(requests, "KEPT_DAYS", -2)  # with the hold that the refusal set
     request = asked()
     requests.decide(request=request, status=Status.PARTLY, reasons="others", by=officer)
-    PrivacyRequest.objects.update(preserved_until=requests.today() - dt.timedelta(1))
     assert requests.forget_preserved() == 1
     request.refresh_from_db()
     assert request.preserved is None
