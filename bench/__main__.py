@@ -2,10 +2,8 @@
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
-from collections.abc import Callable
 
 from clinic_booking import local
 
@@ -51,10 +49,6 @@ def fresh_database(url: str) -> None:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         connection.execute(f'CREATE DATABASE "{name}"')
     subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], check=True)
-
-
-def median_of(runs: int, measure: Callable[[], float]) -> float:
-    return statistics.median(measure() for _ in range(runs))
 
 
 if __name__ == "__main__":

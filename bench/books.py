@@ -4,10 +4,10 @@ import datetime as dt
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable
 
 from django.db import connection, transaction
 
+from bench import milliseconds
 from bench.fill import _clinics
 from bench.year import _receptionist
 from billing import books, closing
@@ -18,7 +18,7 @@ from clinic_booking.models import User
 from patients.models import Patient
 from scheduling.models import Clinic
 
-CLINICS, DAYS, ROUNDS = 3, 365, 5
+CLINICS, DAYS = 3, 365
 Row = tuple[str, ...]
 # Bill n is of clinic n mod 3, of its day in the year, taken by one of the four cashiers of its clinic.
 YEAR = [
@@ -78,10 +78,10 @@ def measure(entries: int) -> tuple[list[Row], list[Row]]:
         Period(last - dt.timedelta(days - 1), last, [c.pk for c in clinics]) for days in (30, DAYS)
     )
     days = [
-        ("sums of a day, four cashiers", f"{_median(lambda: closing.sheets(clinics[0], last)):.1f}"),
+        ("sums of a day, four cashiers", f"{milliseconds(lambda: closing.sheets(clinics[0], last)):.1f}"),
         ("closed by a cashier", f"{close_ms(clinics[0], last):.1f}"),
-        ("balances of a month", f"{_median(lambda: books.balances(month)):.0f}"),
-        ("balances of the year", f"{_median(lambda: books.balances(year)):.0f}"),
+        ("balances of a month", f"{milliseconds(lambda: books.balances(month)):.0f}"),
+        ("balances of the year", f"{milliseconds(lambda: books.balances(year)):.0f}"),
     ]
     return [("a month", *export(month)), ("the whole year", *export(year))], days
 
@@ -114,14 +114,5 @@ def close_ms(clinic: Clinic, last: dt.date) -> float:
         closing.close_day(
             clinic=clinic, day=day, cashier=cashier, number=1, counted=seen, seen=seen, note="", by=cashier
         )
-        took.append((time.perf_counter() - begin) * 1000)
-    return statistics.median(took)
-
-
-def _median(work: Callable[[], object]) -> float:
-    took = []
-    for _n in range(ROUNDS):
-        begin = time.perf_counter()
-        work()
         took.append((time.perf_counter() - begin) * 1000)
     return statistics.median(took)

@@ -1,18 +1,16 @@
 """A year of visits straight into the tables, for the effort report."""
 
 import datetime as dt
-import statistics
-import time
-from collections.abc import Callable
 
 from django.db import connection, transaction
 
+from bench import milliseconds
 from bench.fill import _clinics, _service, _staff
 from clinic_booking.models import Event, User
 from scheduling import effort
 from scheduling.models import Clinic, Membership
 
-VISITS, CLINICS, ROUNDS = 150_000, 3, 5
+VISITS, CLINICS = 150_000, 3
 # Each patient comes every tenth day at most; practitioners have a visit every 20 minutes of their day.
 YEAR = [
     """INSERT INTO patients_patient (uuid, name, email, phone)
@@ -85,7 +83,8 @@ def measure() -> tuple[str, str, str]:
     assert effort.report(clinics=clinics, first=first, last=last).of().bookings > 0.9 * VISITS
     spans = (first + dt.timedelta(365 - 83), first)
     took = [
-        _median(lambda span=span: effort.report(clinics=clinics, first=span, last=last)) for span in spans
+        milliseconds(lambda span=span: effort.report(clinics=clinics, first=span, last=last))
+        for span in spans
     ]
     return f"{Event.objects.count():,}", f"{took[0]:.0f}", f"{took[1]:.0f}"
 
@@ -94,12 +93,3 @@ def _receptionist(clinic: Clinic, number: int) -> int:
     user, _made = User.objects.get_or_create(username=f"{clinic.slug}-{number}")
     Membership.objects.create(user=user, clinic=clinic, role=Membership.Role.RECEPTIONIST)
     return user.pk
-
-
-def _median(work: Callable[[], object]) -> float:
-    took = []
-    for _n in range(ROUNDS):
-        begin = time.perf_counter()
-        work()
-        took.append((time.perf_counter() - begin) * 1000)
-    return statistics.median(took)

@@ -62,14 +62,22 @@ def give_back(bill: Bill, payments: Sequence[Payment], *, reason: str) -> None:
     A disputed charge is never refunded: then, and where it was paid at the counter, the bill says that money is due.
     """
     for payment in payments:
-        on_bill = allocation(payment, bill)
-        cents = min(bill.owed_cents, on_bill)
-        if cents > 0 and may_refund(payment):
-            release(payment, bill, cents)
-            open_refund(payment, reason=reason, cents=cents)
-        elif payment.is_disputed and (cents := min(cents, _taken_back_cents(payment))) > 0:
+        if give_back_of(payment, bill, bill.owed_cents, reason=reason) or not payment.is_disputed:
+            continue
+        cents = min(bill.owed_cents, allocation(payment, bill), _taken_back_cents(payment))
+        if cents > 0:
             release(payment, bill, cents)
             _cover(payment, cents)
+
+
+def give_back_of(payment: Payment, bill: Bill, at_most: int, *, reason: str) -> int:
+    """Open a refund of up to so many cents of what the payment has on the bill. Returns of how many."""
+    cents = min(at_most, allocation(payment, bill))
+    if cents <= 0 or not may_refund(payment):
+        return 0
+    release(payment, bill, cents)
+    open_refund(payment, reason=reason, cents=cents)
+    return cents
 
 
 def _taken_back_cents(payment: Payment) -> int:
@@ -80,11 +88,7 @@ def _taken_back_cents(payment: Payment) -> int:
 
 
 def _cover(payment: Payment, cents: int) -> None:
-    seq = payment.refunds.count() + 1
-    done = Refund.Status.SUCCEEDED
-    refund = Refund.objects.create(
-        payment=payment, seq=seq, amount_cents=cents, reason=BY_THE_BANK, status=done
-    )
+    refund = new_refund(payment, cents=cents, reason=BY_THE_BANK, status=Refund.Status.SUCCEEDED)
     ledger.post(ledger.covered(payment, refund))
     payment.refresh_from_db(fields=["refunded_cents"])
     if payment.status == Status.PAID and payment.refunded_cents == payment.captured_cents:
@@ -99,8 +103,14 @@ def may_refund(payment: Payment) -> bool:
 def open_refund(payment: Payment, *, reason: str, cents: int) -> Refund:
     """Write down that so many cents go back; the database refuses more than is free. The caller holds the lock."""
     change(payment, status=Status.REFUNDING)
-    refund = Refund.objects.create(
-        payment=payment, seq=payment.refunds.count() + 1, amount_cents=cents, reason=reason
-    )
+    refund = new_refund(payment, cents=cents, reason=reason)
     payment.refresh_from_db(fields=["refunded_cents"])
     return refund
+
+
+def new_refund(
+    payment: Payment, *, cents: int, reason: str, status: Refund.Status = Refund.Status.SUBMITTING
+) -> Refund:
+    """The next of the payment. The caller holds its lock."""
+    seq = payment.refunds.count() + 1
+    return Refund.objects.create(payment=payment, seq=seq, amount_cents=cents, reason=reason, status=status)

@@ -106,9 +106,5 @@ def _give_back_online(bill: Bill, payments: Sequence[Payment], cents: int, reaso
     """Opens refunds of at most so many cents. Returns of how many."""
     left = cents
     for payment in payments:
-        part = min(left, allocations.allocation(payment, bill))
-        if part > 0 and allocations.may_refund(payment):
-            allocations.release(payment, bill, part)
-            allocations.open_refund(payment, reason=reason, cents=part)
-            left -= part
+        left -= allocations.give_back_of(payment, bill, left, reason=reason)
     return cents - left

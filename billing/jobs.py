@@ -67,7 +67,10 @@ def reconcile_payments(timestamp: int) -> None:
 
 def _keep(booking_id: int) -> None:
     """The bill as it should be, and what is to be given back on its way. Raises PaymentProviderDown."""
-    bill = bills.keep_bill(booking_id)
+    _finish(bills.keep_bill(booking_id))
+
+
+def _finish(bill: Bill) -> None:
     for payment in bills.unfinished_payments(bill):
         payments.finalize(payment.pk)
 
@@ -134,8 +137,7 @@ def settle_refund(event: Event) -> None:
         if bill.booking_id:
             _keep(bill.booking_id)
         else:
-            for payment in bills.unfinished_payments(bill):
-                payments.finalize(payment.pk)
+            _finish(bill)
 
 
 @subscribe("bill.refunded")
@@ -200,8 +202,7 @@ def settle_session(event: Event) -> None:
 def _settle(contract_id: int) -> None:
     """Raises PaymentProviderDown."""
     for bill in settlements.settle(contract_id=contract_id):
-        for payment in bills.unfinished_payments(bill):
-            payments.finalize(payment.pk)
+        _finish(bill)
 
 
 @subscribe("appointment.fulfilled", "appointment.noshow", "appointment.cancelled")

@@ -10,7 +10,7 @@ import uuid
 from django.db import transaction
 
 from billing import ledger
-from billing.allocations import free, open_refund
+from billing.allocations import free, new_refund, open_refund
 from billing.gateway import AlreadyRefunded, InvalidRequest, RefundResult
 from billing.locks import KEY_HOURS, change, key, lock, outside, tell
 from billing.models import Payment, Refund
@@ -92,9 +92,7 @@ def _row_of(payment_id: uuid.UUID, result: RefundResult, status: str) -> Refund 
         if status == Refund.Status.FAILED or not payment.captured_cents:
             return None
         free(payment, result.amount_cents)
-        return Refund.objects.create(
-            payment=payment, seq=len(rows) + 1, amount_cents=result.amount_cents, reason="provider"
-        )
+        return new_refund(payment, cents=result.amount_cents, reason="provider")
 
 
 def record(refund: Refund, *, status: str, result: RefundResult | None = None, code: str = "") -> None:
@@ -116,10 +114,9 @@ def record(refund: Refund, *, status: str, result: RefundResult | None = None, c
         refund.save(update_fields=["status", "provider_ref", "failure_code"])
         if not failed:
             ledger.post(ledger.refunded(payment, refund))
+            _close_if_it_is_back(payment, refund.reason)
         elif was_told:
             ledger.post(ledger.refund_failed(payment, refund))
-        if not failed:
-            _close_if_it_is_back(payment, refund.reason)
 
 
 def _close_if_it_is_back(payment: Payment, reason: str) -> None:

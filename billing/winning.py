@@ -115,8 +115,7 @@ def _lose(payment: Payment, intent: Intent, allowed: tuple[Status, ...], reason:
         if now.status not in allowed:
             raise Overtaken
         if intent.status == "succeeded":
-            change(now, failure_code=reason)
-            change(now, status=Status.REFUNDING, captured_cents=intent.captured_cents)
+            change(now, status=Status.REFUNDING, captured_cents=intent.captured_cents, failure_code=reason)
             ledger.post(ledger.captured(now))
             open_refund(now, reason=reason, cents=now.free_cents)
         else:
