@@ -8,7 +8,7 @@ from allauth.account.models import EmailAddress
 from django.core import mail
 from django.test import Client
 
-from clinic_booking.accounts import emails, forms, lockout
+from clinic_booking.accounts import codes, emails, forms, lockout
 from clinic_booking.accounts.models import OneTimeCode
 from clinic_booking.models import User
 from tests import factories
@@ -96,6 +96,29 @@ def test_few_codes_go_to_one_address(client):
     answers = [ask(Client(), NEW).status_code for _try in range(5)]
     assert answers == [302] * 4 + [429]
     assert len(mail.outbox) == 4
+
+
+def test_code_is_for_one_purpose_and_address_and_works_once(client, rf):
+    sent = codes.send_mail(rf.get("/"), purpose=codes.Purpose.CLAIM, to=NEW)
+    code = code_in()
+    for purpose, to in ((codes.Purpose.LOGIN, NEW), (codes.Purpose.CLAIM, "other@example.com")):
+        assert codes.is_right(sent, code, purpose=purpose, to=to) is None
+    assert codes.is_right(sent, code, purpose=codes.Purpose.CLAIM, to=NEW.upper())
+    assert codes.is_right(sent, code, purpose=codes.Purpose.CLAIM, to=NEW) is None
+
+
+def test_staff_who_guess_the_code_are_not_in(client, receptionist, monkeypatch):
+    monkeypatch.setattr(codes.secrets, "randbelow", lambda most: 123456)
+    ask(client, receptionist.email)
+    assert client.post("/login/code/", {"code": "123456"}).status_code == 422
+    assert not is_in(client)
+
+
+def test_address_that_became_a_colleagues_meanwhile_opens_nothing(client, patient, clinic):
+    ask(client, patient.email)
+    factories.MembershipFactory(clinic=clinic, user=patient.user)
+    assert client.post("/login/code/", {"code": code_in()}).status_code == 422
+    assert not is_in(client)
 
 
 def test_neither_code_nor_address_is_kept(client):

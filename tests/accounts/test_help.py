@@ -75,6 +75,19 @@ def test_staff_keep_a_second_factor(client, receptionist, app):
     assert factors.has_second(receptionist)
 
 
+@pytest.mark.parametrize("path", ["app/", "passkeys/", "recovery-codes/", "ways/{pk}/removal/"])
+def test_own_ways_in_want_a_fresh_proof(client, receptionist, app, path):
+    client.force_login(receptionist)
+    session = client.session
+    step_up.forget(session)
+    session.save()
+    before = list(Authenticator.objects.order_by("pk").values_list("pk", "data"))
+    found = Authenticator.objects.get(user=receptionist)
+    answer = client.post(f"/account/{path.format(pk=found.pk)}", {"code": app.code})
+    assert answer.headers["location"].startswith("/step-up/")
+    assert list(Authenticator.objects.order_by("pk").values_list("pk", "data")) == before
+
+
 def test_nobody_removes_the_way_of_another(client, patient, receptionist, app):
     client.force_login(patient.user)
     theirs = Authenticator.objects.get(user=receptionist)

@@ -4,7 +4,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.test import Client
 
-from clinic_booking.accounts import factors, lockout
+from clinic_booking.accounts import entry, factors, lockout
 from clinic_booking.accounts.models import DoorLock
 from clinic_booking.models import AuditEvent, User
 from scheduling.models import Practitioner
@@ -112,6 +112,19 @@ def test_password_alone_adds_no_second_factor(client, receptionist, app):
     log_in(client, receptionist)
     assert client.get("/login/setup/").headers["location"] == "/login/second/"
     assert client.post("/passkey/new/options/").status_code == 403
+
+
+def test_second_step_is_awaited_for_ten_minutes_in_a_new_session(client, receptionist, app):
+    session = client.session
+    session["bookings"] = ["ABC"]
+    session.save()
+    log_in(client, receptionist)
+    assert client.session.session_key != session.session_key
+    waiting = client.session
+    waiting[entry.WAITING] |= {"at": waiting[entry.WAITING]["at"] - entry.WAIT_SECONDS - 1}
+    waiting.save()
+    assert client.post("/login/second/", {"code": app.code}).headers["location"] == "/login/"
+    assert not is_in(client)
 
 
 def test_second_step_needs_the_first(client, app):

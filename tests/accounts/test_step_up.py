@@ -1,6 +1,7 @@
 """Step-up: who proved themselves lately goes on, others confirm and lose nothing."""
 
 import re
+import time
 
 import pytest
 from allauth.mfa.totp.internal import auth as totp
@@ -8,8 +9,9 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.urls import include, path
 
-from clinic_booking.accounts import factors, step_up
+from clinic_booking.accounts import factors, sessions, step_up
 from clinic_booking.models import AuditEvent
+from tests.accounts.conftest import App
 
 
 @login_required
@@ -96,6 +98,24 @@ def test_staff_show_their_second_factor(stale, receptionist, mailoutbox):
     step_up.forget(session)
     session.save()
     assert client.post("/step-up/?next=/guarded/", {"code": code}).status_code == 422  # it works once
+
+
+def test_proof_is_old_after_ten_minutes(client, patient):
+    client.force_login(patient.user)
+    for seconds, status in ((9 * 60, 200), (10 * 60 + 1, 302)):
+        session = client.session
+        session[sessions.DOOR] |= {"proved": time.time() - seconds}
+        session.save()
+        assert client.get("/guarded/").status_code == status
+
+
+def test_confirmation_is_locked_after_wrong_codes(stale, receptionist):
+    app = App(receptionist)
+    client = stale(receptionist)
+    answers = [client.post("/step-up/", {"code": app.wrong}).status_code for _try in range(6)]
+    assert answers == [422] * 5 + [429]
+    assert client.post("/step-up/", {"code": app.code}).status_code == 429
+    assert client.get("/guarded/").status_code == 302
 
 
 def test_fragments_and_data_are_told_where_to_go(stale, patient):

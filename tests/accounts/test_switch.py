@@ -61,6 +61,15 @@ def test_switch_wants_the_right_code(desk, apps, colleague):
     assert not is_in(desk)
 
 
+def test_switch_is_locked_after_wrong_codes(desk, apps, colleague):
+    desk.post("/login/switch/lock/")
+    right = fresh(apps[colleague], colleague)
+    answers = [switch_to(desk, colleague, apps[colleague].wrong).status_code for _try in range(6)]
+    assert answers == [422] * 5 + [429]
+    assert switch_to(desk, colleague, right).status_code == 429
+    assert not is_in(desk)
+
+
 def test_switch_gives_no_step_of_a_login(desk, apps, colleague):
     """Chosen without a password: only the switch itself takes their second factor."""
     desk.post("/login/switch/lock/")

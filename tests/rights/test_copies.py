@@ -164,6 +164,18 @@ def test_without_a_login_the_code_on_file_opens_it(client, ready):
     assert client.post(file, {"code": digits}).status_code == 410
 
 
+def test_code_of_one_copy_opens_no_other(client, patient, other_patient, ready):
+    """A family with one mailbox."""
+    type(other_patient).objects.filter(pk=other_patient.pk).update(email=patient.email)
+    other_patient.refresh_from_db()
+    theirs = copies.ask(patient=other_patient, form=DataCopy.Form.JSON, by=None)
+    copies.make(theirs.pk)
+    client.post(reverse("code_for_copy", args=[copies.token_of(ready())]))
+    digits = mail.outbox[-1].subject.split()[-1]
+    file = reverse("code_copy_file", args=[copies.token_of(theirs)])
+    assert client.post(file, {"code": digits}).status_code == 422
+
+
 def test_copy_is_over_after_a_day(client, patient, ready):
     copy = ready()
     yesterday = timezone.now() - timedelta(hours=25)
