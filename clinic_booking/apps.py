@@ -37,7 +37,10 @@ class ClinicBookingConfig(AppConfig):
     def ready(self) -> None:
         from clinic_booking import acting, checks, jobs  # noqa: F401  (they register checks and tasks)
         from clinic_booking.accounts import sessions  # noqa: F401  (it stamps each login)
-        from clinic_booking.audit import changes
+        from clinic_booking.audit import (
+            changes,
+            limit,  # noqa: F401  (a gate)
+        )
         from clinic_booking.audit import jobs as audit_jobs  # noqa: F401
         from clinic_booking.retention import jobs as retention_jobs  # noqa: F401
         from clinic_booking.retention import kernel  # noqa: F401  (what it takes away)

@@ -80,6 +80,7 @@ class AuditEvent(models.Model):
         PRINT = "print", _("Printed")
         UNMASK = "unmask", _("Unmasked")
         BREAK_GLASS = "break_glass", _("Broke the glass")
+        OVER_LIMIT = "over_limit", _("Went on above the limit of an hour")
         LINK = "link", _("Linked an identity")
         ACT_FOR = "act_for", _("Acted for")
         CREATE = "create", _("Made")
@@ -118,6 +119,14 @@ class AuditEvent(models.Model):
             models.Index(fields=["xact", "id"], name="audit_seal"),
             GinIndex(fields=["patients"], name="audit_patients", condition=models.Q(patients__isnull=False)),
             BrinIndex(fields=["created_at"], name="audit_created", pages_per_range=32),
+            # How many records a login has opened within the hour (`audit/limit.py`).
+            models.Index(
+                fields=["actor_id", "-created_at"],
+                name="audit_openings",
+                condition=models.Q(
+                    action__in=["view", "print", "export", "unmask", "break_glass", "over_limit"]
+                ),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -222,6 +231,7 @@ class AuditAlert(models.Model):
         EXPORT = "export", _("Many exports")
         LOGIN_FAILED = "login_failed", _("Many failed logins")
         COLLEAGUE = "colleague", _("Opened the record of a member of staff")
+        OVER_LIMIT = "over_limit", _("Went on above the limit of an hour")
 
     created_at = models.DateTimeField(_("time"), db_default=ClockTimestamp())
     day = models.DateField(_("day"))

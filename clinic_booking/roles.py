@@ -38,6 +38,7 @@ class Can(StrEnum):
     UNMASK = "unmask"  # identity numbers, with a reason
     BREAK_GLASS = "break_glass"  # the record of a patient of another clinic, with a reason
     REVIEW_GLASS = "review_glass"
+    MARK_CONFIDENTIAL = "mark_confidential"  # whose record is opened with a reason only
     SEE_AUDIT = "see_audit"
     HANDLE_REQUESTS = "handle_requests"  # access, correction, complaints
     MANAGE_RETENTION = "manage_retention"  # retention, legal hold, anonymise
@@ -58,7 +59,7 @@ ROLES: Mapping[str, frozenset[Can]] = {
     "manager": frozenset(
         _FRONT
         | {Can.SEE_DOCTOR_NOTES, Can.SEE_BOOKS, Can.REFUND_ANY, Can.SEE_REPORT, Can.OVERBOOK}
-        | {Can.UNMASK, Can.REVIEW_GLASS, Can.SEE_AUDIT}
+        | {Can.UNMASK, Can.REVIEW_GLASS, Can.MARK_CONFIDENTIAL, Can.SEE_AUDIT}
     ),
     "finance": frozenset(_MONEY | {Can.SEE_BOOKS, Can.REFUND_ANY, Can.SEE_CONTACTS}),
 }
@@ -67,7 +68,7 @@ ROLES: Mapping[str, frozenset[Can]] = {
 OFFICES: Mapping[str, frozenset[Can]] = {
     "privacy_officer": frozenset(
         {Can.SEE_AUDIT, Can.REVIEW_GLASS, Can.HANDLE_REQUESTS, Can.MANAGE_RETENTION, Can.MANAGE_BREACHES}
-        | {Can.UNMASK}
+        | {Can.UNMASK, Can.MARK_CONFIDENTIAL}
     ),
     "system_admin": frozenset({Can.CONFIGURE}),
 }

@@ -108,3 +108,16 @@ declare("notification.told", "notification", {"notification": int, "by": int, "h
 PARKED = {"parked": int, "event": int, "subscriber": str, "by": int | None}
 declare("delivery.retried", "parked", PARKED)
 declare("delivery.discarded", "parked", PARKED)
+declare(
+    "audit.over_limit",
+    "user",
+    {"by": int, "records": int, "limit": int, "level": int},
+    note="somebody goes on opening records above the limit of an hour, with a reason",
+)
+declare("audit.unusual", "audit", {"alerts": list[int]}, note="what the privacy officer is written to about")
+declare(
+    "incident.deadline",
+    "incident",
+    {"incident": int, "deadline": str},
+    note="little or nothing is left of it",
+)

@@ -3,6 +3,7 @@ from django.urls import include, path
 
 from clinic_booking import health, metrics
 from clinic_booking.accounts import login_views
+from clinic_booking.audit import limit_views
 from clinic_booking.messages import reports
 
 handler400 = "clinic_booking.errors.bad_request"
@@ -14,6 +15,7 @@ urlpatterns = [
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
     path("metrics", metrics.view, name="metrics"),
+    path("looks/reason/", limit_views.many_records, name="many_records"),
     path("messages/reports/<slug:channel>/", reports.report, name="message_report"),
     path("admin/login/", login_views.admin_login),  # before the admin's own, which asks for less
     path("admin/", admin.site.urls),

@@ -39,8 +39,8 @@ def clinic_ids(user: User | Any, what: Can = Can.SEE_PATIENTS) -> list[int]:
 
 
 def broken_glass(user: User) -> Any:
-    """Patients whose record is open to the user for now."""
-    return user.broken_glass.filter(expires_at__gt=ClockTimestamp()).values("patient")
+    """Patients of another clinic whose record is open to the user for now."""
+    return user.broken_glass.filter(kind="elsewhere", expires_at__gt=ClockTimestamp()).values("patient")
 
 
 def visible(user: User | Any, what: Can, *, clinic: str, patient: str) -> Q:

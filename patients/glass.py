@@ -1,4 +1,5 @@
-"""Breaking the glass: staff open, for an hour and for a reason, the record of a patient whom their clinic does not know.
+"""Breaking the glass: staff open, for an hour and for a reason, the record of a patient whom their clinic does not know,
+or a confidential one (`patients.confidential`).
 
 Every opening is written down, reported the same day and looked at by somebody else (`scheduling.glass_report`).
 """
@@ -10,6 +11,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking import audit
+from clinic_booking.audit.openings import LEAST_REASON, MOST_REASON, ShortReason
 from clinic_booking.errors import NamedError, NotAllowed
 from clinic_booking.events import publish
 from clinic_booking.models import ClockTimestamp, User
@@ -18,14 +20,9 @@ from patients.access import clinic_ids
 from patients.models import BrokenGlass, Patient
 from patients.search import duplicates, folded
 
+Kind = BrokenGlass.Kind
 OPEN_FOR = dt.timedelta(minutes=60)
-LEAST_REASON, MOST_REASON = 10, 200
 MOST = 3
-
-
-class NoReason(NamedError):
-    status = 422
-    sentence = _("Please say in at least 10 characters why you need this record.")
 
 
 class NotOwn(NamedError):
@@ -49,18 +46,26 @@ def people_elsewhere(*, name: str, phone: str, birth_date: dt.date | None, by: U
 
 
 def break_glass(*, patient: Patient, clinic_id: int, reason: str, by: User) -> BrokenGlass:
-    """Raises NotAllowed and NoReason."""
+    """Raises NotAllowed and ShortReason."""
     if not may(by, Can.BREAK_GLASS, clinic_id):
         raise NotAllowed
+    return open_for_an_hour(patient=patient, clinic_id=clinic_id, reason=reason, by=by, kind=Kind.ELSEWHERE)
+
+
+def open_for_an_hour(
+    *, patient: Patient, clinic_id: int, reason: str, by: User, kind: BrokenGlass.Kind
+) -> BrokenGlass:
+    """Whoever calls has seen that they may. Raises ShortReason."""
     reason = reason.strip()
     if not LEAST_REASON <= len(reason) <= MOST_REASON:
-        raise NoReason
+        raise ShortReason
     with transaction.atomic(durable=True):
         glass = BrokenGlass.objects.create(
             patient=patient,
             user=by,
             clinic_id=clinic_id,
             reason=reason,
+            kind=kind,
             expires_at=ClockTimestamp() + OPEN_FOR,
         )
         audit.record(
@@ -69,6 +74,7 @@ def break_glass(*, patient: Patient, clinic_id: int, reason: str, by: User) -> B
             by=by,
             patient_id=patient.pk,
             clinic_id=clinic_id,
+            fields=[kind],
             reason=reason,
         )
         data = {"glass": glass.pk, "patient": patient.pk, "by": by.pk}

@@ -6,7 +6,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models.functions import Collate, Now, Reverse
+from django.db.models.functions import Collate, Now, Reverse, Upper
 from django.utils.translation import gettext_lazy as _
 
 from clinic_booking import acting
@@ -33,6 +33,13 @@ class Patient(models.Model):
         MALE = "male", _("Male")
         OTHER = "other", _("Other")
         UNKNOWN = "unknown", _("Not known")
+
+    class Confidentiality(models.TextChoices):
+        """Codes of HL7 v3-ActCode, as FHIR has them in meta.security: staff give a reason (`patients.confidential`)."""
+
+        NORMAL = "", _("Like any other")
+        PUBLIC_FIGURE = "VIP", _("Known to the public")
+        EMPLOYEE = "EMP", _("Works for us")
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     user = models.OneToOneField(
@@ -66,6 +73,14 @@ class Patient(models.Model):
         default="en",
         db_default="en",
     )
+    confidentiality = models.CharField(
+        _("confidentiality"),
+        max_length=3,
+        choices=Confidentiality,
+        blank=True,
+        default=Confidentiality.NORMAL,
+        db_default="",
+    )
     died_on = models.DateField(_("died on"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     anonymised_at = models.DateTimeField(
@@ -91,6 +106,12 @@ class Patient(models.Model):
             models.Index(Collate(Reverse("phone"), "C"), name="patient_phone_ends"),
             models.Index(fields=["birth_date"], name="patient_birth_date"),
             models.Index(fields=["masked_id"], condition=~models.Q(masked_id=""), name="patient_masked_id"),
+            models.Index(Upper("email"), name="patient_email_upper"),  # for `email__iexact`
+            models.Index(
+                fields=["confidentiality"],
+                condition=~models.Q(confidentiality=""),
+                name="patient_confidential",
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -221,8 +242,15 @@ class PatientClinic(models.Model):
 
 
 class BrokenGlass(models.Model):
-    """Somebody of the staff opened the record of a patient who is not known at their clinic, for a reason."""
+    """Somebody of the staff opened, for a reason, a record of another clinic, or a confidential one."""
 
+    class Kind(models.TextChoices):
+        ELSEWHERE = "elsewhere", _("Record of another clinic")
+        CONFIDENTIAL = "confidential", _("Confidential record")
+
+    kind = models.CharField(
+        _("why it was closed"), max_length=12, choices=Kind, default=Kind.ELSEWHERE, db_default="elsewhere"
+    )
     patient = models.ForeignKey(
         Patient, models.CASCADE, related_name="broken_glass", verbose_name=_("patient")
     )

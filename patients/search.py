@@ -98,6 +98,7 @@ KNOWN = """(EXISTS (
     WHERE known.patient_id = patients_patient.id AND known.clinic_id = ANY(%(clinics)s)
 ) OR EXISTS (
     SELECT FROM patients_brokenglass glass WHERE glass.patient_id = patients_patient.id AND glass.user_id = %(user)s
+        AND glass.kind = 'elsewhere'
         AND glass.expires_at > clock_timestamp()
 ))"""
 

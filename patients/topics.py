@@ -26,6 +26,12 @@ declare(
     {"incident": int, "patient": int, "by": int},
     note="somebody is told of a breach",
 )
+declare(
+    "patient.marked",
+    "patient",
+    {"patient": int, "code": str, "by": int},
+    note="confidential or not any more; the code of HL7 v3-ActCode, VIP or EMP, or none",
+)
 declare("glass.broken", "glass", {"glass": int, "patient": int, "by": int})
 declare("glass.reviewed", "glass", {"glass": int, "justified": bool, "by": int})
 declare("proxy.granted", "proxy", {"proxy": int, "patient": int, "by": int | None})

@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from patients import identity_views, views
+from patients import confidential_views, identity_views, views
 from patients.proxies import views as people
 from patients.singpass import account_views as singpass_account
 from patients.singpass import views as singpass
@@ -8,6 +8,9 @@ from patients.singpass import views as singpass
 urlpatterns = [
     path("", include("patients.rights.urls")),
     path("privacy-office/", include("patients.retention.urls")),
+    path("confidential/", confidential_views.records, name="confidential_records"),
+    path("confidential/<uuid:patient>/", confidential_views.record, name="confidential_record"),
+    path("confidential/<uuid:patient>/opening/", confidential_views.opening, name="confidential_opening"),
     path("me/people/", people.people, name="my_people"),
     path("me/people/code/", people.code, name="people_code"),
     path("me/people/<int:pk>/end/", people.ending, name="people_end"),

@@ -62,4 +62,5 @@ class SchedulingConfig(AppConfig):
             metrics,
             privacy_parts,
             topics,
+            treating,
         )

@@ -1,11 +1,12 @@
 """Unusual looks: counted by login and day against limits (settings.AUDIT_LIMITS) and against what is usual. Each is told
-once a day, to the privacy officer, with ids only."""
+once a day, to the privacy officer, with ids only. Letters leave by events, which are tried again while the mail is away.
+"""
 
 from collections.abc import Iterable
 
 from django.conf import settings
 from django.core.mail import send_mail
-from django.db import connection
+from django.db import connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -13,8 +14,11 @@ from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
+from clinic_booking.events import publish, subscribe
 from clinic_booking.metrics import register
-from clinic_booking.models import AuditAlert
+from clinic_booking.models import AuditAlert, Event
+from scheduling.glass_report import readers
+from scheduling.models import Clinic
 
 Kind = AuditAlert.Kind
 RETRY = RetryStrategy(max_attempts=11, exponential_wait=2)
@@ -87,15 +91,54 @@ def look() -> list[AuditAlert]:
             )
     known = set(AuditAlert.objects.filter(day=today).values_list("kind", "actor_id", "patient_id"))
     new = [each for each in found if (each.kind, each.actor_id, each.patient_id) not in known]
-    return AuditAlert.objects.bulk_create(new, ignore_conflicts=True)
+    return _tell(new) if new else []
+
+
+def _tell(alerts: list[AuditAlert]) -> list[AuditAlert]:
+    with transaction.atomic():
+        made = [alert for alert, is_new in map(_kept, alerts) if is_new]
+        publish("audit.unusual", f"audit:{timezone.localdate()}", {"alerts": [alert.pk for alert in made]})
+    return made
+
+
+def _kept(alert: AuditAlert) -> tuple[AuditAlert, bool]:
+    return AuditAlert.objects.get_or_create(
+        day=alert.day,
+        kind=alert.kind,
+        actor_id=alert.actor_id,
+        patient_id=alert.patient_id,
+        defaults={"count": alert.count, "limit": alert.limit},
+    )
 
 
 @app.periodic(cron="*/10 * * * *")
 @app.task(name="look_for_unusual", queue="ops", queueing_lock="look_for_unusual", retry=RETRY)
 def look_for_unusual(timestamp: int) -> None:
-    """Mailed before the next look: a mail that fails is tried again by the job, with what is on the page then."""
-    if new := look():
-        _mail(_("Audit: %(n)s unusual") % {"n": len(new)}, new)
+    look()
+
+
+@subscribe("audit.unusual")
+def write_to_officer(event: Event) -> None:
+    alerts = list(AuditAlert.objects.filter(pk__in=event.data["alerts"]).order_by("pk"))
+    _mail(_("Audit: %(n)s unusual") % {"n": len(alerts)}, alerts, [settings.DPO_EMAIL])
+
+
+@subscribe("audit.over_limit")
+def tell_of_many(event: Event) -> None:
+    """At once, to the managers of the clinic, too."""
+    said = event.data
+    alert, _is_new = _kept(
+        AuditAlert(
+            day=timezone.localdate(event.created_at),
+            kind=Kind.OVER_LIMIT,
+            actor_id=said["by"],
+            count=said["records"],
+            limit=said["limit"],
+        )
+    )
+    clinic = Clinic.objects.filter(pk=event.clinic_id).first() if event.clinic_id else None
+    to = {user.email for user in readers(clinic) if user.pk != said["by"]} if clinic else set()
+    _mail(_("Audit: very many records within an hour"), [alert], sorted({*to, settings.DPO_EMAIL}))
 
 
 @app.periodic(cron="0 0 * * 1")
@@ -109,12 +152,12 @@ def remind_of_audit_review(timestamp: int) -> None:
     send_mail(_("Audit: weekly review"), text, settings.DEFAULT_FROM_EMAIL, [settings.DPO_EMAIL])
 
 
-def _mail(subject: str, alerts: Iterable[AuditAlert]) -> None:
+def _mail(subject: str, alerts: Iterable[AuditAlert], to: list[str]) -> None:
+    """Each on its own: nobody learns who else is told."""
     lines = [f"{alert.kind} user:{alert.actor_id} {alert.count}/{alert.limit}" for alert in alerts]
     address = f"{settings.SITE_URL}{reverse('audit')}"
-    send_mail(
-        subject, "\n".join([*lines, "", address, ""]), settings.DEFAULT_FROM_EMAIL, [settings.DPO_EMAIL]
-    )
+    for each in to:
+        send_mail(subject, "\n".join([*lines, "", address, ""]), settings.DEFAULT_FROM_EMAIL, [each])
 
 
 @register

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from clinic_booking.audit import openings
 from clinic_booking.context import Request
 from clinic_booking.errors import NotAllowed
 from clinic_booking.models import User
@@ -29,6 +30,7 @@ from scheduling.forms import BadField
 from scheduling.models import Booking, Clinic, Practitioner
 
 
+@openings.minimum
 @never_cache
 @login_required
 @require_safe
@@ -55,6 +57,7 @@ def _span(place: Clinic, first: dt.date, last: dt.date) -> tuple[dt.datetime, dt
     return place.day_bounds(first, max(1, min(31, (last - first).days + 1)))
 
 
+@openings.minimum
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -81,6 +84,7 @@ def drop(request: Request, clinic: str, reference: str) -> HttpResponse:
     return _moved(request, here, moved, key, outlook.notes)
 
 
+@openings.minimum
 @login_required
 @require_POST
 def undo(request: Request, clinic: str, reference: str) -> HttpResponse:
@@ -99,6 +103,7 @@ def undo(request: Request, clinic: str, reference: str) -> HttpResponse:
     return JsonResponse({"moved": [acts.state(each) for each in moved], "sentence": sentence})
 
 
+@openings.minimum
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])

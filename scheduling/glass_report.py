@@ -26,12 +26,13 @@ def send_report() -> int:
     waiting = list(BrokenGlass.objects.filter(reviewed_at=None).order_by("pk"))
     for clinic in Clinic.objects.filter(pk__in={each.clinic_id for each in waiting}):
         ids = [each.pk for each in waiting if each.clinic_id == clinic.pk]
-        for user in _readers(clinic):
+        for user in readers(clinic):
             send_mail(_subject(clinic), _text(clinic, ids), settings.DEFAULT_FROM_EMAIL, [user.email])
     return len(waiting)
 
 
-def _readers(clinic: Clinic) -> Iterable[User]:
+def readers(clinic: Clinic) -> Iterable[User]:
+    """Who looks at what the staff of the clinic opened."""
     active = User.objects.filter(is_active=True).exclude(email="")
     offices = [office for office, allowed in OFFICES.items() if Can.REVIEW_GLASS in allowed]
     at_clinic = clinic.memberships.filter(role__in=roles_with([Can.REVIEW_GLASS]))
@@ -44,7 +45,7 @@ def _subject(clinic: Clinic) -> str:
 
 def _text(clinic: Clinic, ids: list[int]) -> str:
     return _(
-        "Staff of %(clinic)s opened records of patients of another clinic.\n"
+        "Staff of %(clinic)s opened records of another clinic, or confidential ones.\n"
         "To be looked at: %(ids)s\n%(link)s\n"
     ) % {
         "clinic": clinic.name,

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from clinic_booking import audit
 from clinic_booking.accounts import step_up
+from clinic_booking.audit import openings
 from clinic_booking.context import Request
 from clinic_booking.models import ClockTimestamp, User
 from clinic_booking.roles import Can, may
@@ -39,8 +40,8 @@ class AskForm(forms.Form):
     )
     reason = forms.CharField(
         label=gettext_lazy("Why you need the record"),
-        min_length=glass.LEAST_REASON,
-        max_length=glass.MOST_REASON,
+        min_length=openings.LEAST_REASON,
+        max_length=openings.MOST_REASON,
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text=gettext_lazy("Read by the clinic manager and the privacy officer the same day."),
     )
@@ -105,7 +106,8 @@ def record(request: Request, clinic: str, pk: int) -> HttpResponse:
 
 
 def live(request: Request) -> Any:
-    mine = BrokenGlass.objects.filter(user=user_of(request), expires_at__gt=ClockTimestamp())
+    elsewhere = BrokenGlass.objects.filter(user=user_of(request), kind=BrokenGlass.Kind.ELSEWHERE)
+    mine = elsewhere.filter(expires_at__gt=ClockTimestamp())
     return mine.select_related("patient").order_by("-pk")
 
 

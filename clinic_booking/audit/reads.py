@@ -5,16 +5,12 @@ read without the model says so by `saw`. One row for each request at most; pages
 for people who are new on them.
 """
 
-import time
 from collections.abc import Callable, Iterable
 
-from django.conf import settings
-from django.contrib import messages
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext as _
 
 from clinic_booking import acting, audit
+from clinic_booking.audit import openings
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 Action = audit.Action
@@ -32,6 +28,8 @@ def middleware(get_response: GetResponse) -> GetResponse:
         response = get_response(request)
         who = acting.now()
         if who.seen and request.user.is_authenticated:
+            if (asked := openings.asked_first(request, response, who.seen)) is not None:
+                return asked
             write_down(request, response, who.seen)
         return response
 
@@ -41,9 +39,9 @@ def middleware(get_response: GetResponse) -> GetResponse:
 def write_down(request: HttpRequest, response: HttpResponse, seen: set[int]) -> None:
     match = request.resolver_match
     name = match.view_name if match else "none"
-    action = _action(name, response, seen)
+    action = openings.action_of(request, response, seen)
     again = 0.0 if action in (Action.EXPORT, Action.PRINT) else audit.AGAIN_SECONDS
-    new = audit.record_list(
+    audit.record_list(
         action,
         f"page:{name}"[:80],
         by=request.user if request.user.is_authenticated else None,
@@ -52,30 +50,3 @@ def write_down(request: HttpRequest, response: HttpResponse, seen: set[int]) -> 
         again=again,
         only_staff=True,
     )
-    if new:
-        _tell_how_many(request, new)
-
-
-def _tell_how_many(request: HttpRequest, new: int) -> None:
-    """Counted in the cache: without it nobody is told, but the trail still says how many it were."""
-    limit = settings.AUDIT_LOOKS_AN_HOUR
-    key = f"audit-looks:{request.user.pk}:{int(time.time()) // 3600}"
-    cache.add(key, 0, 3600)
-    try:
-        total = cache.incr(key, new) or 0
-    except ValueError:  # it ran out between the two
-        return
-    if total // limit > (total - new) // limit:
-        sentence = _("You have opened %(n)s records within the hour. The privacy officer sees this too.")
-        messages.warning(request, sentence % {"n": total})
-
-
-def _action(name: str, response: HttpResponse, seen: set[int]) -> str:
-    kind = response.get("Content-Type", "").partition(";")[0]
-    if kind == "application/pdf":
-        return Action.PRINT
-    if "attachment" in response.get("Content-Disposition", "") or kind in ("text/csv", "text/calendar"):
-        return Action.EXPORT
-    if name == "desk_book_patients":
-        return Action.SEARCH
-    return Action.VIEW if len(seen) == 1 else Action.LIST

@@ -14,7 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 from clinic_booking import audit
 from clinic_booking.errors import NamedError, NotAllowed
-from clinic_booking.models import User
+from clinic_booking.events import publish, subscribe
+from clinic_booking.models import Event, User
 from clinic_booking.retention.models import BreachDeadline, Incident
 from clinic_booking.roles import Can, may
 
@@ -201,22 +202,33 @@ SOON, OVERDUE = 1, 2
 
 
 def remind(now: dt.datetime | None = None) -> int:
-    """Once when a quarter of the time is left, once when it is over. Returns how many letters went out."""
+    """Once when a quarter of the time is left, once when it is over. Returns how many were told of."""
     now, sent = now or timezone.now(), 0
     for incident in Incident.objects.filter(closed_at=None):
         for deadline in deadlines(incident):
             stage = _stage(incident, deadline, now)
             if not stage:
                 continue
-            # The row before the letter: two workers send one, and one that fails is made up for by the next stage.
+            # With the row, so that of two workers one tells; the letter leaves by the event, again and again if it must.
             with transaction.atomic():
                 _row, is_new = BreachDeadline.objects.get_or_create(
                     incident=incident, deadline=deadline.name, stage=stage
                 )
-            if is_new:
-                _write_to_officers(incident, deadline, now)
-                sent += 1
+                if is_new:
+                    data = {"incident": incident.pk, "deadline": deadline.name}
+                    publish("incident.deadline", f"incident:{incident.pk}", data)
+                    sent += 1
     return sent
+
+
+@subscribe("incident.deadline")
+def write_to_officers(event: Event) -> None:
+    """What is left when the letter is written."""
+    incident = Incident.objects.get(pk=event.data["incident"])
+    now = timezone.now()
+    deadline = next(each for each in deadlines(incident) if each.name == event.data["deadline"])
+    if incident.closed_at is None and deadline.done is None:
+        _write_to_officers(incident, deadline, now)
 
 
 def _stage(incident: Incident, deadline: Deadline, now: dt.datetime) -> int:

@@ -72,6 +72,7 @@ def _forget_who(ids: list[int]) -> int:
         email="",
         phone="",
         masked_id="",
+        confidentiality="",
         birth_date=TruncYear("birth_date"),
         anonymised_at=timezone.now(),
     )

@@ -23,6 +23,7 @@ def _details(patient: Patient) -> Iterable[Row]:
         "birth_date": patient.birth_date,
         "masked_id": patient.masked_id,
         "language": patient.get_language_display(),
+        "confidentiality": patient.get_confidentiality_display(),
         "has_login": patient.user_id is not None,
         "created_at": patient.created_at,
         "confirmed_on": confirmed and confirmed.confirmed_on,

@@ -154,6 +154,10 @@ privacy_office               >>.. ..... . +.   >>.. ..... . -.
 privacy_request_new          >>.. ..... . +.   >>.. ..... . +.
 privacy_request              >>.. ..... . ..   >>.. ..... . -.
 privacy_request_act          >>.. ..... . -.   >>.. ..... . ..
+confidential_records         >>.. ...+. . +.   >>-- ----- - --
+confidential_record          >>.. ...+. . +.   >>.. ...+. . +.
+confidential_opening         >>-- ----- - --   >>.. +++++ . ..
+many_records                 >>.. +++++ + ++   >>.. +++++ + ++
 glass_reviews                >>.. ...+. . +.   >>-- ----- - --
 glass_review                 >>-- ----- - --   >>.. ...+. . +.
 glass                        >>.. ++++. . ..   >>.. ++++. . ..

@@ -22,6 +22,7 @@ NARROWS = {"visible_to", "belonging_to", "none", "create"}
 # Module and model, and why it is safe without.
 ALLOWED = {
     ("billing.document_views", "CreditNote"): "of bills that were found through `visible_to`",
+    ("patients.confidential_views", "Patient"): "known at a clinic where the user has a role",
     ("patients.identity_views", "Patient"): "by `own`: for whom the login acts",
     (
         "patients.retention.office_views",

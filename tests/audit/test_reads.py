@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from django.core.cache import cache
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
@@ -162,12 +161,3 @@ def test_an_event_that_cannot_be_written_holds_the_answer_back(
     answer = client.get(reverse("desk_booking", args=[clinic.slug, world["booking"]]))
     assert answer.status_code == 500
     assert CANARY not in answer.content.decode()
-
-
-def test_who_opens_very_many_records_is_told(client, world, clinic, receptionist, settings):
-    settings.AUDIT_LOOKS_AN_HOUR = 2
-    cache.clear()
-    client.force_login(receptionist)
-    address = reverse("desk_booking", args=[clinic.slug, world["booking"]])
-    said = [b"within the hour" in client.get(address).content for _look in range(3)]
-    assert said == [False, False, True]
