@@ -10,6 +10,7 @@ from django.db import connection
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.jobs import JobDeferrer
 from procrastinate.manager import JobManager
+from procrastinate.tasks import Task
 from procrastinate.types import JSONValue
 
 from clinic_booking import topics
@@ -101,6 +102,11 @@ def _write_jobs(wanted: Iterable[dict[str, JSONValue]]) -> None:
 
     if jobs := list(wanted):
         JobDeferrer(_of_this_transaction, deliver.configure().job).batch_defer(*jobs)
+
+
+def defer(task: Task[Any, Any, Any], **arguments: JSONValue) -> None:
+    """Write a job in the caller's transaction: for what is done by nobody's subscription, such as a letter to staff."""
+    JobDeferrer(_of_this_transaction, task.configure().job).defer(**arguments)
 
 
 def deliver_later(event_id: int, subscriber: str, seconds: float) -> None:

@@ -114,10 +114,3 @@ declare(
     {"by": int, "records": int, "limit": int, "level": int},
     note="somebody goes on opening records above the limit of an hour, with a reason",
 )
-declare("audit.unusual", "audit", {"alerts": list[int]}, note="what the privacy officer is written to about")
-declare(
-    "incident.deadline",
-    "incident",
-    {"incident": int, "deadline": str},
-    note="little or nothing is left of it",
-)

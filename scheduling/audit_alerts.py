@@ -1,5 +1,5 @@
 """Unusual looks: counted by login and day against limits (settings.AUDIT_LIMITS) and against what is usual. Each is told
-once a day, to the privacy officer, with ids only. Letters leave by events, which are tried again while the mail is away.
+once a day, to the privacy officer, with ids only. Letters are jobs, which are tried again while the mail is away.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,8 @@ from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
-from clinic_booking.events import publish, subscribe
+from clinic_booking import events
+from clinic_booking.events import subscribe
 from clinic_booking.metrics import register
 from clinic_booking.models import AuditAlert, Event
 from scheduling.glass_report import readers
@@ -97,7 +98,7 @@ def look() -> list[AuditAlert]:
 def _tell(alerts: list[AuditAlert]) -> list[AuditAlert]:
     with transaction.atomic():
         made = [alert for alert, is_new in map(_kept, alerts) if is_new]
-        publish("audit.unusual", f"audit:{timezone.localdate()}", {"alerts": [alert.pk for alert in made]})
+        events.defer(write_of_alerts, alerts=[alert.pk for alert in made])
     return made
 
 
@@ -117,28 +118,32 @@ def look_for_unusual(timestamp: int) -> None:
     look()
 
 
-@subscribe("audit.unusual")
-def write_to_officer(event: Event) -> None:
-    alerts = list(AuditAlert.objects.filter(pk__in=event.data["alerts"]).order_by("pk"))
-    _mail(_("Audit: %(n)s unusual") % {"n": len(alerts)}, alerts, [settings.DPO_EMAIL])
-
-
 @subscribe("audit.over_limit")
 def tell_of_many(event: Event) -> None:
     """At once, to the managers of the clinic, too."""
     said = event.data
-    alert, _is_new = _kept(
-        AuditAlert(
-            day=timezone.localdate(event.created_at),
-            kind=Kind.OVER_LIMIT,
-            actor_id=said["by"],
-            count=said["records"],
-            limit=said["limit"],
-        )
+    found = AuditAlert(
+        day=timezone.localdate(event.created_at),
+        kind=Kind.OVER_LIMIT,
+        actor_id=said["by"],
+        count=said["records"],
+        limit=said["limit"],
     )
-    clinic = Clinic.objects.filter(pk=event.clinic_id).first() if event.clinic_id else None
-    to = {user.email for user in readers(clinic) if user.pk != said["by"]} if clinic else set()
-    _mail(_("Audit: very many records within an hour"), [alert], sorted({*to, settings.DPO_EMAIL}))
+    with transaction.atomic():
+        alert, _is_new = _kept(found)
+        events.defer(write_of_alerts, alerts=[alert.pk], clinic_id=event.clinic_id)
+
+
+@app.task(name="write_of_alerts", queue="ops", retry=RETRY)
+def write_of_alerts(alerts: list[int], clinic_id: int | None = None) -> None:
+    """To the privacy officer; of a clinic also to who looks at what its staff opened. Tried again while the mail is
+    away."""
+    found = list(AuditAlert.objects.filter(pk__in=alerts).order_by("pk"))
+    to = {settings.DPO_EMAIL}
+    if clinic := Clinic.objects.filter(pk=clinic_id).first() if clinic_id else None:
+        told_of = {alert.actor_id for alert in found}
+        to |= {user.email for user in readers(clinic) if user.pk not in told_of}
+    _mail(_("Audit: %(n)s unusual") % {"n": len(found)}, found, sorted(to))
 
 
 @app.periodic(cron="0 0 * * 1")

@@ -11,11 +11,12 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
+from procrastinate.contrib.django import app
 
-from clinic_booking import audit
+from clinic_booking import audit, events
 from clinic_booking.errors import NamedError, NotAllowed
-from clinic_booking.events import publish, subscribe
-from clinic_booking.models import Event, User
+from clinic_booking.jobs import RETRY
+from clinic_booking.models import User
 from clinic_booking.retention.models import BreachDeadline, Incident
 from clinic_booking.roles import Can, may
 
@@ -209,24 +210,23 @@ def remind(now: dt.datetime | None = None) -> int:
             stage = _stage(incident, deadline, now)
             if not stage:
                 continue
-            # With the row, so that of two workers one tells; the letter leaves by the event, again and again if it must.
+            # The row with the job: of two workers one tells, and a letter that fails is tried again.
             with transaction.atomic():
                 _row, is_new = BreachDeadline.objects.get_or_create(
                     incident=incident, deadline=deadline.name, stage=stage
                 )
                 if is_new:
-                    data = {"incident": incident.pk, "deadline": deadline.name}
-                    publish("incident.deadline", f"incident:{incident.pk}", data)
+                    events.defer(write_of_deadline, incident_id=incident.pk, name=deadline.name)
                     sent += 1
     return sent
 
 
-@subscribe("incident.deadline")
-def write_to_officers(event: Event) -> None:
+@app.task(name="write_of_deadline", queue="ops", retry=RETRY)
+def write_of_deadline(incident_id: int, name: str) -> None:
     """What is left when the letter is written."""
-    incident = Incident.objects.get(pk=event.data["incident"])
+    incident = Incident.objects.get(pk=incident_id)
     now = timezone.now()
-    deadline = next(each for each in deadlines(incident) if each.name == event.data["deadline"])
+    deadline = next(each for each in deadlines(incident) if each.name == name)
     if incident.closed_at is None and deadline.done is None:
         _write_to_officers(incident, deadline, now)
 

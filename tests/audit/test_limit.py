@@ -4,6 +4,7 @@ import pytest
 from django.core import mail
 from django.db import connection
 from django.urls import reverse
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from clinic_booking import audit
 from clinic_booking.accounts import step_up
@@ -65,6 +66,8 @@ def test_manager_and_officer_are_told_at_once(desk, clinic, visits, receptionist
     event = Event.objects.get(topic="audit.over_limit")
     for _twice in range(2):
         audit_alerts.tell_of_many(event)
+    letters = ProcrastinateJob.objects.filter(task_name="write_of_alerts").first()
+    audit_alerts.write_of_alerts(**letters.args)
     alert = AuditAlert.objects.get()
     assert (alert.kind, alert.actor_id, alert.count, alert.limit) == ("over_limit", receptionist.pk, 3, 2)
     assert manager.email in {to for letter in mail.outbox for to in letter.to}

@@ -5,9 +5,10 @@ from django.core import mail
 from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from clinic_booking import audit
-from clinic_booking.models import AuditAlert, AuditEvent, Event
+from clinic_booking.models import AuditAlert, AuditEvent
 from scheduling import audit_alerts, audit_trail
 from scheduling.models import Membership
 from tests import factories
@@ -125,7 +126,8 @@ def test_unusual_looks_are_told_once(client, officer, receptionist, settings):
     for _n in range(3):
         audit.record("login_failed", f"user:{receptionist.pk}", by=None)
     audit_alerts.look_for_unusual(timestamp=0)
-    audit_alerts.write_to_officer(Event.objects.get(topic="audit.unusual"))
+    letters = ProcrastinateJob.objects.get(task_name="write_of_alerts")
+    audit_alerts.write_of_alerts(**letters.args)
     assert kinds(receptionist) == ["break_glass", "export", "login_failed", "records", "unmask"]
     assert mail.outbox[-1].body.count(f"user:{receptionist.pk}") == 5
     assert audit_alerts.look() == []

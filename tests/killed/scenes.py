@@ -14,7 +14,7 @@ from django.utils import timezone
 from billing import bills, contracts, counter, ledger, paylinks, receipts
 from billing.models import CreditNote, DeskRefund, Dispute, Payment
 from clinic_booking import events
-from clinic_booking.models import AuditAlert, User
+from clinic_booking.models import User
 from clinic_booking.retention.models import Incident
 from patients.models import Proxy
 from patients.proxies import acts
@@ -447,25 +447,10 @@ def incident_person(place):
     publish("incident.person", f"incident:{incident.pk}", data, place.clinic)
 
 
-@scene("incident.deadline")
-def incident_deadline(place):
-    incident = Incident.objects.create(title="Lost laptop", discovered_at=timezone.now(), made_by=place.by)
-    data = {"incident": incident.pk, "deadline": "minister_first"}
-    publish("incident.deadline", f"incident:{incident.pk}", data)
-
-
 @scene("audit.over_limit")
 def audit_over_limit(place):
     data = {"by": place.by.pk, "records": 61, "limit": 60, "level": 1}
     publish("audit.over_limit", f"user:{place.by.pk}", data, place.clinic)
-
-
-@scene("audit.unusual")
-def audit_unusual(place):
-    alert = AuditAlert.objects.create(
-        day=timezone.localdate(), kind="records", actor_id=place.by.pk, count=3, limit=2
-    )
-    publish("audit.unusual", f"audit:{alert.day}", {"alerts": [alert.pk]})
 
 
 @scene("bill.paid")

@@ -6,6 +6,7 @@ import pytest
 from django.core import mail
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from clinic_booking import audit
 from clinic_booking.errors import NotAllowed
@@ -92,8 +93,8 @@ def test_officers_are_reminded_once_when_little_is_left_and_once_when_it_is_over
     soon, late = AT + dt.timedelta(minutes=100), AT + dt.timedelta(minutes=130)
     assert [breach.remind(AT), breach.remind(soon), breach.remind(soon)] == [0, 1, 0]
     assert [breach.remind(late), breach.remind(late)] == [1, 0]
-    for event in Event.objects.filter(topic="incident.deadline"):
-        breach.write_to_officers(event)
+    for job in ProcrastinateJob.objects.filter(task_name="write_of_deadline"):
+        breach.write_of_deadline(**job.args)
     assert "First report to the Minister" in mail.outbox[0].body
     assert officer.email in mail.outbox[0].to
     assert "Lost laptop" not in mail.outbox[0].body
