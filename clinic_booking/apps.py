@@ -40,6 +40,7 @@ class ClinicBookingConfig(AppConfig):
         from clinic_booking.audit import (
             changes,
             limit,  # noqa: F401  (a gate)
+            months,  # noqa: F401  (what it takes away)
         )
         from clinic_booking.audit import jobs as audit_jobs  # noqa: F401
         from clinic_booking.retention import jobs as retention_jobs  # noqa: F401

@@ -133,6 +133,24 @@ class AuditEvent(models.Model):
         return f"{self.action} {self.subject}"
 
 
+class AuditMonth(models.Model):
+    """A month of looks, which is a partition of their table (UTC): a view of the database. `is_held`: a legal hold
+    or an open incident needs it."""
+
+    month = models.CharField(_("month"), max_length=7, primary_key=True)
+    starts_at = models.DateTimeField(_("from"))
+    ends_at = models.DateTimeField(_("until"))
+    is_held = models.BooleanField(_("held"))
+
+    class Meta:
+        managed = False
+        verbose_name = _("month of looks")
+        verbose_name_plural = _("months of looks")
+
+    def __str__(self) -> str:
+        return self.month
+
+
 class AuditChange(models.Model):
     """One write to one row, by the trigger `audit_change` alone: which columns, by whom. It lives as long as the record.
 

@@ -9,6 +9,7 @@ import hmac
 import json
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -21,6 +22,8 @@ from clinic_booking.models import AuditSeal
 BATCH = 1000
 Kind = AuditSeal.Kind
 MOST = 2**62
+TRIES = 3
+Span = tuple[int, int]  # microseconds, until before the second
 PACKED = struct.Struct(">qq16s")  # id, microseconds of its time, keyed hash
 
 MICROSECONDS = "(extract(epoch FROM created_at) * 1000000)::bigint"
@@ -112,14 +115,14 @@ def _write(
     return made
 
 
-def dropped(until: dt.datetime, table: str) -> None:
-    """What is older was taken away by the rule of retention: its absence is no damage."""
-    _write(
-        Kind.DROPPED,
-        day=timezone.localdate(),
-        place=Place(),
-        payload=json.dumps({"until": until.isoformat(), "table": table}),
-    )
+def dropped(since: dt.datetime, until: dt.datetime, table: str, *, rule: str, rows: int) -> None:
+    """What is of this time was taken away by the rule of retention: its absence is no damage."""
+    said = {"from": since.isoformat(), "until": until.isoformat(), "table": table, "rule": rule, "rows": rows}
+    for _other_sealer in range(TRIES - 1):
+        with suppress(IntegrityError):
+            _write(Kind.DROPPED, day=timezone.localdate(), place=Place(), payload=json.dumps(said))
+            return
+    _write(Kind.DROPPED, day=timezone.localdate(), place=Place(), payload=json.dumps(said))
 
 
 def restored() -> None:
@@ -197,7 +200,7 @@ def verify(
     """Every damage found, the whole chain or the seals of a day. `tell` hears how many seals are done."""
     before: AuditSeal | None = None
     places: dict[str, Place] = {}
-    until = _dropped_until()
+    gone = _dropped()
     numbers = AuditSeal.objects.values_list("pk", flat=True)
     total = len(numbers)
     for n, number in enumerate(list(numbers), 1):
@@ -209,7 +212,7 @@ def verify(
             upto = Place(seal.base_id, seal.until_xact, seal.until_id)
             after = places.get(seal.kind, Place())
             if wanted and seal.count:
-                yield from _check_rows(seal, after, upto, until)
+                yield from _check_rows(seal, after, upto, gone)
             places[seal.kind] = upto
         before = seal
         tell(n, total)
@@ -232,7 +235,7 @@ def _check_seal(seal: AuditSeal, before: AuditSeal | None) -> Iterator[Damage]:
         yield Damage("seal", f"{where} was changed")
 
 
-def _check_rows(seal: AuditSeal, after: Place, upto: Place, until: dict[str, int]) -> Iterator[Damage]:
+def _check_rows(seal: AuditSeal, after: Place, upto: Place, gone: dict[str, list[Span]]) -> Iterator[Damage]:
     table = TABLES[Kind(seal.kind)]
     where = f"seal {seal.number} of {seal.day}"
     key = next((key for key in keys() if _key_id(key) == seal.key_id), keys()[0])
@@ -246,7 +249,7 @@ def _check_rows(seal: AuditSeal, after: Place, upto: Place, until: dict[str, int
             yield Damage("changed", f"{table} {row_id}, {where}")
         elif row[-1]:
             yield Damage("values", f"{table} {row_id}, {where}: what was kept is not what was hashed")
-    missing = [pk for pk in order if pk not in found and sealed[pk][0] >= until.get(table, 0)]
+    missing = [pk for pk in order if pk not in found and not _is_in(sealed[pk][0], gone.get(table, []))]
     elsewhere = _present(table, missing)
     for row_id in missing:
         what = "moved" if row_id in elsewhere else "deleted"
@@ -262,14 +265,23 @@ def _present(table: str, ids: Iterable[int]) -> set[int]:
         return {pk for (pk,) in cursor.fetchall()}
 
 
-def _dropped_until() -> dict[str, int]:
-    """By table, in microseconds; only what a sound seal says."""
-    found: dict[str, int] = {}
+def _dropped() -> dict[str, list[Span]]:
+    """By table; only what a sound seal says. Older seals said no beginning."""
+    found: dict[str, list[Span]] = {}
     for seal in AuditSeal.objects.filter(kind=Kind.DROPPED):
         if any(hmac.compare_digest(_seal_mac(key, seal), bytes(seal.mac)) for key in keys()):
             said = json.loads(seal.payload)
-            found[said["table"]] = round(dt.datetime.fromisoformat(said["until"]).timestamp() * 1_000_000)
+            span = (_microseconds(said["from"]) if "from" in said else 0, _microseconds(said["until"]))
+            found.setdefault(said["table"], []).append(span)
     return found
+
+
+def _microseconds(instant: str) -> int:
+    return round(dt.datetime.fromisoformat(instant).timestamp() * 1_000_000)
+
+
+def _is_in(instant: int, spans: list[Span]) -> bool:
+    return any(first <= instant < until for first, until in spans)
 
 
 def _check_days(only: dt.date | None) -> Iterator[Damage]:

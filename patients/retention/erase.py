@@ -16,7 +16,7 @@ from clinic_booking.retention.kernel import delete, erase_logins, forget_names, 
 from clinic_booking.retention.models import DataClass
 from clinic_booking.retention.registry import Cleaner, Pk, Rows, register
 from patients import vault
-from patients.models import Consent, LinkingCode, Patient, Proxy, SingpassIdentity
+from patients.models import BrokenGlass, Consent, LinkingCode, Patient, Proxy, SingpassIdentity
 from patients.retention import affected, holds
 
 ANONYMOUS = "(anonymised)"
@@ -127,10 +127,23 @@ def _consents(day: dt.date) -> Rows:
     return Consent.objects.filter(patient__anonymised_at__lt=midnight(day))
 
 
-def _consents_unheld(rows: Rows) -> Rows:
+def _unheld(rows: Rows) -> Rows:
     return rows.filter(~Exists(Patient.objects.filter(holds.held(), pk=OuterRef("patient"))))
 
 
+def _opened(day: dt.date) -> Rows:
+    return BrokenGlass.objects.filter(created_at__lt=midnight(day), reviewed_at__isnull=False)
+
+
+register(
+    Cleaner(
+        DataClass.ACCESS_LOG,
+        "broken_glass",
+        _opened,
+        lambda ids: delete(BrokenGlass, ids),
+        _unheld,
+    )
+)
 register(Cleaner(DataClass.INACTIVE_ACCOUNT, "patient", _inactive, anonymise, _unblocked))
 register(Cleaner(DataClass.PATIENT_RECORD, "patient", _lifetime_over, anonymise, _unblocked, reviewed=True))
-register(Cleaner(DataClass.CONSENT, "consent", _consents, lambda ids: delete(Consent, ids), _consents_unheld))
+register(Cleaner(DataClass.CONSENT, "consent", _consents, lambda ids: delete(Consent, ids), _unheld))
