@@ -24,6 +24,7 @@ NONCE_BYTES = 12
 # Of the database's check constraints too. 39 characters: a nonce, a tag and one byte of text.
 FORM = r"^v1\.[a-z0-9]{1,12}\.[A-Za-z0-9_-]{39,}$"
 is_sealed = re.compile(FORM).fullmatch
+is_sealed_bytes = re.compile(rb"v1\.([a-z0-9]{1,12})\.", re.ASCII).match
 is_key_id = re.compile(r"[a-z0-9]{1,12}", re.ASCII).fullmatch
 
 
@@ -97,10 +98,20 @@ def place(table: str, column: str, row: object) -> bytes:
 
 def seal(text: str, at: bytes) -> str:
     """For this `place` only. With the current key."""
+    key_id, sealed = _sealed(text.encode(), at)
+    return f"{VERSION}.{key_id}.{base64.urlsafe_b64encode(sealed).decode().rstrip('=')}"
+
+
+def seal_bytes(content: bytes, at: bytes) -> bytes:
+    """As `seal`, for what is no text: `v1.<key id>.` and the bytes."""
+    key_id, sealed = _sealed(content, at)
+    return f"{VERSION}.{key_id}.".encode() + sealed
+
+
+def _sealed(content: bytes, at: bytes) -> tuple[str, bytes]:
     keys = field_keys()
     nonce = os.urandom(NONCE_BYTES)
-    sealed = nonce + _cipher(keys.by_id[keys.current]).encrypt(nonce, text.encode(), at)
-    return f"{VERSION}.{keys.current}.{base64.urlsafe_b64encode(sealed).decode().rstrip('=')}"
+    return keys.current, nonce + _cipher(keys.by_id[keys.current]).encrypt(nonce, content, at)
 
 
 def opened(sealed: str, at: bytes) -> str:
@@ -108,14 +119,33 @@ def opened(sealed: str, at: bytes) -> str:
     if not is_sealed(sealed):
         raise Unreadable("not sealed")
     _version, key_id, encoded = sealed.split(".")
+    try:
+        return _opened(key_id, base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)), at).decode()
+    except ValueError:
+        raise Unreadable(f"changed (key {key_id})") from None
+
+
+def opened_bytes(sealed: bytes, at: bytes) -> bytes:
+    """Raises Unreadable."""
+    if not (key_id := key_of_bytes(sealed)):
+        raise Unreadable("not sealed")
+    return _opened(key_id, sealed.split(b".", 2)[2], at)
+
+
+def _opened(key_id: str, raw: bytes, at: bytes) -> bytes:
     if (key := field_keys().by_id.get(key_id)) is None:
         raise Unreadable(f"no key {key_id}")
     try:
-        raw = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-        return _cipher(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], at).decode()
+        return _cipher(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], at)
     except (InvalidTag, ValueError):
         # Without its cause: a traceback in a log names no value.
         raise Unreadable(f"changed, or of another place (key {key_id})") from None
+
+
+def key_of_bytes(sealed: bytes) -> str:
+    """The id of its key; "" where none made it."""
+    found = is_sealed_bytes(sealed)
+    return found[1].decode() if found else ""
 
 
 def key_of(sealed: str) -> str:

@@ -57,7 +57,7 @@ def make(copy_id: UUID | str) -> None:
     content = content_of(copy.patient, copy.form)
     waiting = DataCopy.objects.filter(pk=copy.pk, ready_at=None)
     made = waiting.update(
-        content=sealing.seal(content, of=f"copy:{copy.pk}"),
+        content=sealing.seal(copy, content),
         ready_at=ClockTimestamp(),
         expires_at=ClockTimestamp() + dt.timedelta(hours=23, minutes=59),
     )
@@ -106,7 +106,7 @@ def fetch(*, copy_id: UUID, by: User | None) -> tuple[DataCopy, bytes]:
         if copy is None or not live.update(fetched_at=ClockTimestamp(), content=None):
             raise CopyOver
         assert copy.content is not None
-        content = sealing.unseal(bytes(copy.content), of=f"copy:{copy.pk}")
+        content = sealing.unseal(copy)
         _tell(copy, "fetched", by)
         if copy.request:
             from patients.rights import requests

@@ -206,7 +206,7 @@ def _preserve(request: PrivacyRequest, status: str) -> dict[str, object]:
     if request.patient is None:
         return {"preserved_until": until}
     content = copies.content_of(request.patient, DataCopy.Form.JSON)
-    return {"preserved": sealing.seal(content, of=f"request:{request.pk}"), "preserved_until": until}
+    return {"preserved": sealing.seal(request, content), "preserved_until": until}
 
 
 def _hold(request: PrivacyRequest, by: User) -> None:

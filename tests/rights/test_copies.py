@@ -6,6 +6,9 @@ from datetime import timedelta
 
 import pypdfium2
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.apps import apps
 from django.core import mail, signing
 from django.core.management import CommandError, call_command
@@ -21,6 +24,7 @@ from patients.models import DataCopy
 from patients.rights import copies, parts
 from scheduling.models import DeskNote
 from tests import factories
+from tests.vault.keys import key
 
 CANARY = "Zebrafish"
 
@@ -220,3 +224,29 @@ def test_command_writes_a_file_for_its_owner_only(record, patient, tmp_path):
         call_command("export_patient", str(patient.uuid), "--out", str(out))
     with pytest.raises(CommandError, match="no such patient"):
         call_command("export_patient", "00000000-0000-4000-8000-000000000000", "--out", str(out))
+
+
+def test_copies_follow_the_keys_of_the_vault(ready, patient, settings, capsys):
+    settings.FIELD_KEYS = f"old:{key()}"
+    copy = ready()
+    assert bytes(copy.content).startswith(b"v1.old.")
+    assert patient.email.encode() in copies.sealing.unseal(copy)
+    settings.FIELD_KEYS = f"new:{key()},{settings.FIELD_KEYS}"
+    call_command("rotate_keys")
+    assert "patients_datacopy.content: 1 by new" in capsys.readouterr().out
+    settings.FIELD_KEYS = settings.FIELD_KEYS.partition(",")[0]
+    _copy, content = copies.fetch(copy_id=copy.pk, by=None)
+    assert patient.email.encode() in content
+
+
+def test_copies_of_before_are_read_and_brought_over(ready, settings):
+    settings.FIELD_KEYS = f"new:{key()}"
+    copy = ready()
+    secret = HKDF(hashes.SHA256(), 32, salt=None, info=b"patients.rights").derive(
+        settings.SECRET_KEY.encode()
+    )
+    nonce = b"0" * 12
+    old = nonce + AESGCM(secret).encrypt(nonce, b"of before", f"copy:{copy.pk}".encode())
+    DataCopy.objects.filter(pk=copy.pk).update(content=old)
+    assert copies.sealing.renew().changed == 1
+    assert copies.fetch(copy_id=copy.pk, by=None)[1] == b"of before"

@@ -68,7 +68,7 @@ def test_refused_access_is_preserved_and_held(asked, officer, patient):
         requests.decide(request=request, status=Status.REFUSED, by=officer)
     requests.decide(request=request, status=Status.REFUSED, reasons="s 21(3)", by=officer)
     assert request.preserved_until == requests.today() + dt.timedelta(30)
-    kept = copies.sealing.unseal(bytes(request.preserved), of=f"request:{request.pk}")
+    kept = copies.sealing.unseal(request)
     assert patient.email.encode() in kept
     hold = LegalHold.objects.get(patient=patient, is_automatic=True)
     assert hold.until_at.astimezone(requests.zone()).date() == request.preserved_until + dt.timedelta(1)

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from clinic_booking import crypto, reseal
 from patients import vault
+from patients.rights import sealing
 
 
 class Command(BaseCommand):
@@ -39,11 +40,15 @@ class Command(BaseCommand):
             done = reseal.reseal(column, batch=batch, told=self._told)
             if done.unreadable:
                 self.stderr.write(f"{column}: {done.unreadable} cannot be read with these keys")
+        if (done := sealing.renew(told=self._told)).unreadable:
+            self.stderr.write(f"copies of data: {done.unreadable} cannot be read with these keys")
         vault.reindex(batch=batch, told=self._told)
 
     def _counts(self) -> Iterator[tuple[str, str, dict[str, int]]]:
         for column in reseal.columns():
             yield str(column), crypto.field_keys().current, reseal.left(column)
+        for name, counts in sealing.counts():
+            yield name, crypto.field_keys().current, counts
         yield "index of identity numbers", crypto.index_keys().current, vault.indexed_by()
 
     def _told(self, done: reseal.Done) -> None:
