@@ -7,7 +7,17 @@ import sys
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MISSING = "no Chromium: install it, set CHROMIUM to its path, or run `python -m playwright install chromium`"
+# Playwright's own, which this list replaces; and the popup under the address bar, a page beside every page.
+WITHOUT = [
+    *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades"),
+    *("HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding", "OptimizationHints"),
+    *("ThirdPartyStoragePartitioning", "AvoidCorsURLLoaderRestartOnRedirect", "PreconnectToSearch"),
+    *("NetworkTimeServiceQuerying", "AimEnabled"),
+    *("WebUIOmniboxPopup", "WebUIOmniboxFullPopup", "WebUIOmniboxAimPopup", "PreloadTopChromeWebUI"),
+]
 FLAGS = [
+    f"--disable-features={','.join(WITHOUT)}",
+    "--in-process-gpu",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
