@@ -6,7 +6,7 @@ from django.db import connections
 from django.test import TransactionTestCase
 
 from clinic_booking.topics import declare
-from tests import chromium, clock, factories, savings, tables
+from tests import chromium, clock, factories, savings, tables, template
 
 declare("test", "test", {})  # for tests of the kernel, which are about no topic
 
@@ -15,7 +15,10 @@ savings.look_for_static_files_once()
 
 
 def pytest_collection_finish():
+    """No test's time is running yet."""
     savings.leave_what_stays_to_itself()
+    if "TEST_TEMPLATE" in os.environ:
+        template.wait(os.environ["DATABASE_URL"])
 
 
 @pytest.fixture(scope="session")

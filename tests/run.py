@@ -15,7 +15,7 @@ def main() -> int:
     codes = [subprocess.call([*pytest, *BOTH_CORES, "-m", "not e2e", *chosen])]
     if codes[0] != 2:  # interrupted
         chromium.main()
-        codes.append(subprocess.call([*pytest, *BOTH_CORES, "-m", "e2e", *chosen]))
+        codes.append(subprocess.call([*pytest, *BOTH_CORES, "-m", "e2e", *(chosen or ["tests/e2e"])]))
     ran = [code for code in codes if code != NO_TESTS]
     # A part without tests is no failure, but both without any is: the choice matched nothing.
     return max(ran, key=abs) if ran else NO_TESTS

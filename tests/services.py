@@ -37,7 +37,8 @@ else:
     if missing:
         _start(*missing)
     if "postgres" in missing:
-        os.environ["TEST_TEMPLATE"] = template.make(os.environ["DATABASE_URL"])
+        os.environ["TEST_TEMPLATE"] = template.NAME
+        _running.callback(template.make(os.environ["DATABASE_URL"]).join)
 
 
 def pytest_unconfigure() -> None:

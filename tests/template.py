@@ -1,6 +1,7 @@
 """A migrated database to copy: each test process would migrate one for itself, and so would each run.
 
-Kept under `.local/`, by a fingerprint of the migrations and of what they import.
+Kept under `.local/`, by a fingerprint of the migrations and of what they import. It is made while the tests are being
+collected, under another name until it is whole.
 """
 
 import hashlib
@@ -9,31 +10,57 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
+
 from clinic_booking import local
 
-NAME = "template_clinic"
+NAME, UNFINISHED = "template_clinic", "template_clinic_unfinished"
 KEPT = local.LOCAL / "test-templates"
 OURS = re.compile(r"^(?:from|import) ((?:clinic_booking|patients|scheduling|billing)[\w.]*)", re.MULTILINE)
 
 
-def make(server_url: str) -> str:
-    """Makes the database on the server, whose databases are ours alone. Returns its name."""
-    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{NAME}"))
-    _run("createdb", "--maintenance-db", server_url, NAME)
+def make(server_url: str) -> threading.Thread:
+    """Begins to make the database `NAME` on the server, whose databases are ours alone."""
+    _run("createdb", "--maintenance-db", server_url, UNFINISHED)
+    making = threading.Thread(target=_make, args=[server_url])
+    making.start()
+    return making
+
+
+def wait(server_url: str) -> None:
+    names = {UNFINISHED}
+    with psycopg.connect(server_url, autocommit=True) as server:
+        while UNFINISHED in names:
+            threading.Event().wait(0.1)
+            names = {name for (name,) in server.execute("SELECT datname FROM pg_database")}
+    assert NAME in names, "no template database: what failed is said above"
+
+
+def _make(server_url: str) -> None:
+    try:
+        _fill(urlunsplit(urlsplit(server_url)._replace(path=f"/{UNFINISHED}")))
+    except BaseException:
+        _run("dropdb", "--maintenance-db", server_url, UNFINISHED)
+        raise
+    whole = f"ALTER DATABASE {UNFINISHED} RENAME TO {NAME}"
+    _run("psql", "--quiet", "--dbname", server_url, "--command", whole)
+
+
+def _fill(url: str) -> None:
     kept = KEPT / _fingerprint()
     if kept.exists():
         _run("psql", "--quiet", "--dbname", url, "--file", str(kept / "roles.sql"))
         _run("pg_restore", "--dbname", url, "--exit-on-error", "--single-transaction", str(kept / "database"))
-        return NAME
+        return
     environment = {**os.environ, "DATABASE_URL": url, "STATEMENT_TIMEOUT_MS": "0"}
     migrate = [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity", "0"]
     subprocess.run(migrate, cwd=local.ROOT, env=environment, check=True)
     _keep(url, kept)
-    return NAME
 
 
 def _keep(url: str, kept: Path) -> None:
