@@ -22,6 +22,6 @@ HOLDS = """
 
 
 class Migration(migrations.Migration):
-    dependencies = [("patients", "0020_confidential"), ("clinic_booking", "0022_audit_months")]
+    dependencies = [("patients", "0021_confidential"), ("clinic_booking", "0022_audit_months")]
 
     operations = [migrations.RunSQL(HEAD + HOLDS + "$$;", HEAD + "$$;")]

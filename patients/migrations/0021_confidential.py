@@ -18,7 +18,7 @@ $$;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("patients", "0019_proxies_end"),
+        ("patients", "0020_legal_holds_stay"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
