@@ -3,6 +3,7 @@
 import secrets
 import uuid
 
+from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 from django.db.models.functions import Now
@@ -36,6 +37,7 @@ def send_mail(
     pk, code = _make(request, purpose=purpose, to=to, subject=subject)
     title = _("Your code: %(code)s") % {"code": code} if real else _("Your log-in at Harbour Clinics")
     facts = {"subject": title, "code": f"{code[:3]} {code[3:]}" if real else "", "minutes": MINUTES}
+    facts["dpo_email"] = settings.DPO_EMAIL
     message = EmailMultiAlternatives(title, render_to_string("email/code.txt", facts), to=[to])
     message.attach_alternative(render_to_string("email/code.html", facts), "text/html")
     message.send()

@@ -4,6 +4,7 @@ import uuid
 from smtplib import SMTPException
 from typing import NamedTuple
 
+from django.conf import settings
 from django.core import signing
 from django.core.mail import EmailMultiAlternatives
 from django.http import HttpRequest
@@ -59,6 +60,7 @@ def invite(request: HttpRequest, *, patient: Patient, email: str, relation: str)
     link = request.build_absolute_uri(reverse("people_invitation", args=[token]))
     title = _("You are asked to act for somebody at Harbour Clinics")
     facts = {"subject": title, "link": link, "who": masked_name(patient.name), "days": DAYS}
+    facts["dpo_email"] = settings.DPO_EMAIL
     message = EmailMultiAlternatives(
         title, render_to_string("email/people_invitation.txt", facts), to=[email]
     )

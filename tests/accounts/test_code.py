@@ -65,6 +65,14 @@ def test_staff_have_no_way_in_by_code(client, receptionist):
     assert not is_in(client)
 
 
+def test_letter_names_the_data_protection_officer(client, receptionist, settings):
+    for address in (NEW, receptionist.email):
+        ask(client, address)
+        letter = mail.outbox[-1]
+        assert settings.DPO_EMAIL in letter.body
+        assert settings.DPO_EMAIL in letter.alternatives[0][0]
+
+
 def test_code_runs_out(client):
     ask(client, NEW)
     pass_time(10 * 60 + 1)

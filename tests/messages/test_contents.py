@@ -78,6 +78,9 @@ def test_every_text_can_be_filled_in_and_says_nothing_of_health(kind, visit):
             assert ID not in whole
             assert "1971" not in whole
             assert bool(text.subject and text.html) == (channel == Channel.EMAIL)
+            if channel == Channel.EMAIL:  # PDPA s 11: whom to ask
+                assert facts["dpo_email"] in text.body
+                assert facts["dpo_email"] in text.html
             for name in ("link", "stop_link"):
                 if channel == Channel.EMAIL and str(facts.get(name, "")).startswith("http"):
                     assert f'href="{escape(facts[name])}"' in text.html

@@ -1,15 +1,18 @@
 """Booking for a child, acting for somebody, and giving that right at the counter or online."""
 
 import re
+import time
 
 import pytest
-from django.core import mail
+from django.conf import settings
+from django.core import mail, signing
 from django.urls import reverse
 
-from clinic_booking.accounts import emails
+from clinic_booking.accounts import emails, step_up
 from clinic_booking.models import AuditEvent, Notification
-from patients.models import Consent, Patient, Proxy
-from patients.proxies import acts
+from patients import counter_codes
+from patients.models import Consent, LinkingCode, Patient, Proxy
+from patients.proxies import acts, proofs
 from patients.rights import accesses
 from scheduling.models import Booking, BookingRequest, Clinic, WaitlistEntry
 from tests.billing.steps import post, run_jobs, take
@@ -146,6 +149,8 @@ def test_an_invitation_is_for_the_address_and_for_once(client, mother):
     assert client.post(people, {"relation": "spouse", "email": "Dad@example.com"}).status_code == 302
     link = re.search(r"http://[^/]+(/me/people/\S+)", mail.outbox[-1].body)[1]
     assert mother.name not in mail.outbox[-1].body
+    assert settings.DPO_EMAIL in mail.outbox[-1].body
+    assert settings.DPO_EMAIL in mail.outbox[-1].alternatives[0][0]
     father = UserFactory(email="dad@example.com")
     client.force_login(father)
     assert client.get(link).status_code == 404  # written, not proved
@@ -162,6 +167,43 @@ def test_an_invitation_is_for_the_address_and_for_once(client, mother):
     assert not Proxy.objects.live().exists()
     assert "Mother T." in client.get(people).content.decode()
     assert not Patient.objects.belonging_to(father).exists()
+
+
+def test_an_invitation_runs_out_and_wants_a_fresh_proof(client, mother, monkeypatch):
+    people, given_to = reverse("my_people"), {"relation": "spouse", "email": "dad@example.com"}
+    client.post(people, given_to)
+    link = re.search(r"http://[^/]+(/me/people/\S+)", mail.outbox[-1].body)[1]
+    session = client.session
+    step_up.forget(session)
+    session.save()
+    assert client.post(people, given_to)["Location"].startswith("/step-up/")
+    assert len(mail.outbox) == 1
+    father = UserFactory(email="dad@example.com")
+    emails.prove(father, "dad@example.com")
+    client.force_login(father)
+    with monkeypatch.context() as later:
+        now = time.time()
+        later.setattr(signing.time, "time", lambda: now + proofs.DAYS * 24 * 3600 + 60)
+        assert proofs.opened(link.split("/")[-2]) is None
+    assert proofs.opened(link.split("/")[-2])
+
+
+def test_code_for_the_counter_is_for_one_use_and_purpose_for_ten_minutes(mother):
+    code = proofs.make_code(user=mother.user)
+    assert counter_codes.redeem(code, purpose="singpass.linking") is None
+    assert proofs.redeem(code) == mother.user
+    with pytest.raises(proofs.NoSuchCode):
+        proofs.redeem(code)
+    code = proofs.make_code(user=mother.user)
+    LinkingCode.objects.update(expires_at="2026-01-01T00:00Z")
+    with pytest.raises(proofs.NoSuchCode):
+        proofs.redeem(code)
+
+
+def test_nobody_ends_what_is_between_others(client, mother):
+    proxy = given()
+    assert client.post(reverse("people_end", args=[proxy.pk])).status_code == 404
+    assert Proxy.objects.live().get() == proxy
 
 
 def test_both_hear_of_the_end(mother):
