@@ -16,7 +16,6 @@ from clinic_booking.retention import deletions
 from clinic_booking.retention.models import ErasureCertificate, Incident
 from clinic_booking.retention.run import digest, run
 from patients.retention import holds
-from patients.retention.models import LegalHold
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -111,7 +110,10 @@ def test_stay_while_they_are_needed(person, needs):
             ask_database(month)
     seals.seal()
     assert list(seals.verify()) == []
-    LegalHold.objects.update(until_at=timezone.now())
+    with connection.cursor() as cursor:  # nobody else may shorten one
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE patients_legalhold SET until_at = now()")
+        cursor.execute("SET LOCAL session_replication_role = origin")
     Incident.objects.update(
         decision="not_notifiable", reasons="None", assessed_at=timezone.now(), closed_at=timezone.now()
     )
