@@ -13,6 +13,7 @@ from django.db import OperationalError, transaction
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from clinic_booking.accounts import sessions
 from clinic_booking.models import User
 from scheduling import consumers, live
 from scheduling.models import Clinic
@@ -114,7 +115,7 @@ def test_staff_socket_refuses_others(listen, clinic, patient, client):
     assert is_refused(client=client)
 
 
-@pytest.mark.parametrize("how", ["removed", "inactive", "logged out"])
+@pytest.mark.parametrize("how", ["removed", "inactive", "logged out", "everywhere", "idle"])
 def test_staff_socket_ends_with_the_permission(listen, clinic, receptionist, client, monkeypatch, how):
     monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.05)
     client.force_login(receptionist)
@@ -126,12 +127,27 @@ def test_staff_socket_ends_with_the_permission(listen, clinic, receptionist, cli
         receptionist.memberships.all().delete()
     elif how == "inactive":
         User.objects.filter(pk=receptionist.pk).update(is_active=False)
+    elif how == "everywhere":
+        sessions.end_all(receptionist)
+    elif how == "idle":
+        session = client.session
+        session[sessions.DOOR] |= {"seen": time.time() - 3600}
+        session.save()
     else:
         client.logout()
 
     with pytest.raises(ConnectionClosed) as closed:
         read_all(opened)
     assert closed.value.rcvd.code == consumers.FORBIDDEN
+
+
+def test_staff_socket_is_not_opened_by_a_session_that_is_over(listen, clinic, receptionist, client):
+    client.force_login(receptionist)
+    session = client.session
+    session[sessions.DOOR] |= {"seen": time.time() - 3600}
+    session.save()
+    with pytest.raises(InvalidStatus):
+        listen(f"/ws/clinics/{clinic.slug}/{DAY}/", client=client)
 
 
 @pytest.mark.parametrize(
