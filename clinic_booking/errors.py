@@ -4,7 +4,7 @@ import logging
 import sys
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import DataError, OperationalError
+from django.db import DataError, IntegrityError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.functional import Promise
@@ -68,6 +68,12 @@ class CardNumberGiven(NamedError):
     )
 
 
+class Kept(NamedError):
+    """Of a legal hold nobody is told here."""
+
+    sentence = _("This must be kept for now, so nothing was changed. Please ask the privacy officer.")
+
+
 class TooManyRequests(NamedError):
     """`seconds` until it may be tried again."""
 
@@ -101,6 +107,8 @@ def named(exception: BaseException | None) -> NamedError | None:
     if isinstance(exception, DataError):  # a number out of range, a NUL: what a form should have refused
         logger.warning("bad input reached the database", exc_info=exception)
         return BadInput()
+    if isinstance(exception, IntegrityError) and isinstance(exception.__cause__, postgres.RestrictViolation):
+        return Kept()  # the triggers of legal holds say so
     if isinstance(exception, OperationalError):
         if not isinstance(exception.__cause__, BUSY):
             logger.error("database trouble", exc_info=exception)

@@ -112,10 +112,11 @@ def proposal(incident: Incident) -> tuple[str, list[str]]:
         reasons.append(
             _t("%(n)d people: %(many)d or more are notifiable.") % {"n": incident.people, "many": MANY}
         )
-    if kinds.IDENTIFIER in data and data & {kinds.HEALTH, kinds.FINANCIAL}:
+    if kinds.IDENTIFIER in data and data & {kinds.HEALTH, kinds.FINANCIAL, kinds.VULNERABLE}:
         reasons.append(
             _t(
-                "Names or identity numbers together with health or financial data: significant harm is deemed."
+                "Names or identity numbers together with data on health or money, or that say who is a child or a"
+                " vulnerable adult: significant harm is deemed."
             )
         )
     if kinds.SECURITY in data and data & {kinds.IDENTIFIER, kinds.CONTACT}:

@@ -140,6 +140,7 @@ class Incident(models.Model):
         CONTACT = "contact", _("Addresses and telephone numbers")
         HEALTH = "health", _("Health: visits, reasons, notes")
         FINANCIAL = "financial", _("Money: bills, payments")
+        VULNERABLE = "vulnerable", _("Children or vulnerable adults")
         SECURITY = "security", _("Passwords, codes, biometrics")
 
     title = models.CharField(_("what happened"), max_length=160, help_text=_("Without names of patients."))

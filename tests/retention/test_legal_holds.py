@@ -6,6 +6,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from clinic_booking import errors
 from clinic_booking.errors import NotAllowed
 from clinic_booking.models import AuditEvent
 from clinic_booking.retention.run import run
@@ -48,6 +49,16 @@ def test_plain_sql_neither_deletes_nor_anonymises(patient, officer):
     assert is_refused("UPDATE patients_patient SET name = '' WHERE id = %s", patient.pk)
     assert is_refused("UPDATE patients_patient SET name = 'X', email = 'x', phone = 'x'")
     assert is_refused("UPDATE scheduling_booking SET note = '' WHERE id = %s", booking.pk)
+
+
+def test_who_runs_into_a_hold_is_told_a_sentence(client, patient, officer, slots, service):
+    booking = factories.book(slots[:1], service=service, patient=patient, note="Rash")
+    holds.ask(by=officer, reason="Claim 17", patient_id=patient.pk)
+    with pytest.raises(IntegrityError) as refused, transaction.atomic():
+        type(booking).objects.filter(pk=booking.pk).update(note="")
+    said = errors.named(refused.value)
+    assert (said.status, "must be kept" in str(said.sentence)) == (409, True)
+    assert "hold" not in str(said.sentence)
 
 
 def test_life_of_a_held_patient_goes_on(patient, officer):
