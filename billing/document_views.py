@@ -12,6 +12,7 @@ from billing.models import Bill, CreditNote
 from billing.pdf import CONTENT_TYPE, pdf_of
 from clinic_booking.context import Request
 from clinic_booking.roles import Can, may
+from scheduling import links
 
 RELATED = "patient", "clinic", "booking", "contract"
 SHOWN = 200
@@ -44,7 +45,7 @@ def credit_note(request: Request, pk: int, as_pdf: bool = False) -> HttpResponse
 
 def visible_to(request: Request) -> QuerySet[Bill]:
     """The patient's own, those of the staff's clinics, and those of visits that this browser was given by a link."""
-    return Bill.objects.visible_to(request.user, references=request.session.get("bookings", []))
+    return Bill.objects.visible_to(request.user, references=links.kept(request, "bookings"))
 
 
 def _show(request: Request, of: Bill | CreditNote, bill: Bill, as_pdf: bool) -> HttpResponse:

@@ -23,6 +23,7 @@ from billing.winning import REASONS, BeingPaid, check_is_due
 from clinic_booking import rows
 from clinic_booking.events import publish
 from clinic_booking.models import Event, User
+from patients.proxies import letters
 from scheduling.booking import database_now
 from scheduling.errors import BookingError
 
@@ -47,18 +48,18 @@ def link(bill: Bill, expires_at: dt.datetime) -> str:
 
 
 def path(bill: Bill, expires_at: dt.datetime) -> str:
-    token = signing.dumps([bill.pk, int(expires_at.timestamp())], salt=SALT)
-    return reverse("pay_link", args=[token])
+    said = [bill.pk, int(expires_at.timestamp()), letters.ends(bill.patient_id)]
+    return reverse("pay_link", args=[signing.dumps(said, salt=SALT)])
 
 
 @rows.all_rows()
 def opened(token: str) -> Opened | None:
-    """What the link is for, also when it has run out; None for what is no link."""
+    """What the link is for, also when it has run out; None for what is no link, or was sent to who acted then."""
     try:
-        bill_id, expires_at = signing.loads(token, salt=SALT)
+        bill_id, expires_at, *ends = signing.loads(token, salt=SALT)
     except signing.BadSignature:
         return _opened_of_visit(token)
-    return _found(dt.datetime.fromtimestamp(expires_at, dt.UTC), pk=bill_id)
+    return _found(dt.datetime.fromtimestamp(expires_at, dt.UTC), *ends, pk=bill_id)
 
 
 def _opened_of_visit(token: str) -> Opened | None:
@@ -69,10 +70,11 @@ def _opened_of_visit(token: str) -> Opened | None:
     return _found(database_now() + VALID, booking=booking_id)
 
 
-def _found(expires_at: dt.datetime, **which: int) -> Opened | None:
+def _found(expires_at: dt.datetime, ends: int = 0, **which: int) -> Opened | None:
     related = "patient", "clinic__legal_entity", "booking__service", "contract"
     bill = Bill.objects.select_related(*related).filter(**which).first()
-    return Opened(bill, expires_at) if bill else None
+    is_good = bill and ends == letters.ends(bill.patient_id) and not letters.reach_former(bill.patient)
+    return Opened(bill, expires_at) if bill and is_good else None
 
 
 def send_link(*, bill_id: int, by: User) -> dt.datetime:

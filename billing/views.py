@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from billing import checkout as steps
 from billing import groups, payments
@@ -68,10 +68,13 @@ def checkout(request: Request, hold_id: uuid.UUID) -> HttpResponse:
 @says_so_itself
 @never_cache
 @with_payment_fields
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def pay(request: Request, hold_id: uuid.UUID) -> HttpResponse:
-    """Details, consent and, where one is needed, an attempt to pay. Posted again, it answers how things stand."""
+    """Details, consent and, where one is needed, an attempt to pay. Posted again, it answers how things stand; looked
+    at, as by a reload after an error, it leads back to the form."""
     hold = find(request, hold_id)
+    if request.method != "POST":
+        return see_other(reverse("checkout", args=[hold.pk]))
     if over := finished(request, hold):
         return over
     form = DetailsForm(request.POST)
@@ -190,7 +193,7 @@ def remember_all(request: Request, hold: Hold, booking: Booking) -> None:
         return  # seen as long as they act for the patient, no longer
     made = [booking] if len(groups.held_together(hold)) == 1 else bookings_of(hold)
     for each in made:
-        remember(request, each.reference)
+        remember(request, each)
 
 
 def wants_json(request: Request) -> bool:

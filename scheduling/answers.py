@@ -39,7 +39,7 @@ def _remember_visit(request: HttpRequest, reference: str) -> None:
     """Whoever has the link may see the stops of this visit, as it says."""
     if booked := Booking.objects.filter(reference=reference).first():
         for each in stops.stops_of(booked):
-            remember(request, each.reference)
+            remember(request, each)
 
 
 def _said(confirmed: int, visit: list[Booking]) -> str:

@@ -1,16 +1,41 @@
-"""Links for people without a login: whoever has one from an e-mail may see the visit, the offer, the place in line."""
+"""Links for people without a login: whoever has one from an e-mail may see the visit, the offer, the place in line.
+
+Once somebody's acting for the patient has ended, links that were sent before open nothing (patients.proxies.letters).
+"""
 
 import datetime as dt
+from typing import Any, Literal
 
 from django.conf import settings
 from django.core import signing
+from django.db.models import Count, Q
+from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
+from clinic_booking import rows
+from clinic_booking.models import ClockTimestamp
+from patients.models import Patient
+from patients.proxies import letters
+from scheduling.errors import BookingError
 from scheduling.models import Booking, WaitlistEntry, WaitlistOffer
 
 SALT = "visit-link"
 ANSWER_SALT = "visit-answer"
 ANSWER_LASTS = dt.timedelta(days=35)  # the earliest reminder comes 30 days before
+MOST_KEPT = 50
+KEPT: dict[str, tuple[Any, str, str]] = {
+    "bookings": (Booking, "reference", "patient"),
+    "waiting": (WaitlistEntry, "pk", "session__request__patient"),
+}
+
+
+class LinkOver(BookingError):
+    status = 410
+    sentence = _(
+        "This link opens nothing any more: who may act for the patient has changed since it was sent. Please log in, "
+        "or call the clinic."
+    )
 
 
 def booking_url(booking: Booking) -> str:
@@ -28,47 +53,103 @@ def new_time_url(booking: Booking) -> str:
 def answer_url(booking: Booking) -> str:
     """Where the patient confirms the visit, cancels or moves it; runs out, since it comes by SMS too."""
     path = reverse("answer", args=[booking.reference])
-    signed = signing.TimestampSigner(salt=ANSWER_SALT).sign(booking.reference)
+    signer = signing.TimestampSigner(salt=salt(ANSWER_SALT, letters.ends(booking.patient_id)))
+    signed = signer.sign(booking.reference)
     return f"{settings.SITE_URL}{path}?key={signed.removeprefix(f'{booking.reference}:')}"
 
 
 def opens_answer(key: str, reference: str) -> bool:
+    patient = _patient(reference=reference)
+    if patient is None or letters.reach_former(patient):
+        return False
+    signer = signing.TimestampSigner(salt=salt(ANSWER_SALT, letters.ends(patient.pk)))
     try:
-        signer = signing.TimestampSigner(salt=ANSWER_SALT)
         return signer.unsign(f"{reference}:{key}", max_age=ANSWER_LASTS) == reference
     except signing.BadSignature:
         return False
 
 
-def _key(booking: Booking) -> str:
-    return signing.Signer(salt=SALT).signature(booking.reference)
-
-
 def opens(key: str, reference: str) -> bool:
+    patient = _patient(reference=reference)
+    if patient is None or letters.reach_former(patient):
+        return False
+    return _is_signed(key, reference, salt(SALT, letters.ends(patient.pk)))
+
+
+def has_opened(key: str, reference: str) -> bool:
+    """It did once."""
+    patient = _patient(reference=reference)
+    times = range(letters.ends(patient.pk) + 1) if patient else ()
+    return any(_is_signed(key, reference, salt(SALT, each)) for each in times)
+
+
+def salt(name: str, ends: int) -> str:
+    return f"{name}.{ends}" if ends else name
+
+
+def _key(booking: Booking) -> str:
+    return signing.Signer(salt=salt(SALT, letters.ends(booking.patient_id))).signature(booking.reference)
+
+
+def _is_signed(key: str, what: str, by: str) -> bool:
     try:
-        return signing.Signer(salt=SALT).unsign(f"{reference}:{key}") == reference
+        return signing.Signer(salt=by).unsign(f"{what}:{key}") == what
     except signing.BadSignature:
         return False
+
+
+@rows.all_rows()  # nothing of them is shown before the key was checked
+def _patient(**which: Any) -> Patient | None:
+    found = Booking.objects.select_related("patient__user").filter(**which).first()
+    return found.patient if found else None
+
+
+# -- What a browser was given --------------------------------------------------------------------
+
+
+def keep(request: HttpRequest, kind: Literal["bookings", "waiting"], key: Any, patient_id: int) -> None:
+    """From now on this browser may see it without a login."""
+    known = [each for each in request.session.get(kind, []) if each != key]
+    request.session[kind] = [*known, key][-MOST_KEPT:]
+    if ends := letters.ends(patient_id):
+        request.session["ends"] = request.session.get("ends", {}) | {str(key): ends}
+
+
+def kept(request: HttpRequest, kind: Literal["bookings", "waiting"]) -> list[Any]:
+    """Without that of patients for whom acting has ended since it was given."""
+    known: list[Any] = request.session.get(kind, [])
+    if not known:
+        return []
+    model, name, patient = KEPT[kind]
+    over = Q(**{f"{patient}__proxies__revoked_at__isnull": False}) | Q(
+        **{f"{patient}__proxies__ends_at__lte": ClockTimestamp()}
+    )
+    with rows.all_rows():  # numbers of what this browser knows
+        found = model.objects.filter(over, **{f"{name}__in": known}).values_list(name)
+        now = dict(found.annotate(times=Count("pk")))
+    then = request.session.get("ends", {})
+    return [each for each in known if now.get(each, 0) <= then.get(str(each), 0)]
 
 
 # -- Waitlist ------------------------------------------------------------------------------------
 
 
 def offer_url(offer: WaitlistOffer) -> str:
-    return _signed_url("offer", offer.pk)
+    return _signed_url("offer", offer.pk, offer.entry)
 
 
 def entry_url(entry: WaitlistEntry) -> str:
-    return _signed_url("waiting", entry.pk)
+    return _signed_url("waiting", entry.pk, entry)
 
 
-def _signed_url(kind: str, pk: int) -> str:
-    return f"{settings.SITE_URL}{reverse(kind, args=[pk])}?key={signing.Signer(salt=kind).signature(str(pk))}"
+def _signed_url(kind: str, pk: int, entry: WaitlistEntry) -> str:
+    by = salt(kind, letters.ends(entry.session.request.patient_id))
+    return f"{settings.SITE_URL}{reverse(kind, args=[pk])}?key={signing.Signer(salt=by).signature(str(pk))}"
 
 
-def opens_waiting(kind: str, key: str, pk: int) -> bool:
+def opens_waiting(kind: str, key: str, pk: int, entry: WaitlistEntry) -> bool:
     """`kind` is "offer" or "waiting"; a key of one opens nothing of the other."""
-    try:
-        return signing.Signer(salt=kind).unsign(f"{pk}:{key}") == str(pk)
-    except signing.BadSignature:
-        return False
+    patient = entry.session.request.patient
+    return not letters.reach_former(patient) and _is_signed(
+        key, str(pk), salt(kind, letters.ends(patient.pk))
+    )

@@ -6,8 +6,8 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -26,21 +26,22 @@ from scheduling.forms import BadField, MoveForm
 from scheduling.models import Booking, BookingRequest, ChangeProposal, WaitlistEntry
 from scheduling.times import Choice, offers
 
-MAX_REMEMBERED = 50
 PAST_SHOWN = 50
 
 
 def find(request: HttpRequest, reference: str) -> Booking:
     """The visit, if this browser may see it; 404 otherwise, also for what exists."""
-    visible = Booking.objects.visible_to(request.user, references=request.session.get("bookings", []))
-    related = visible.select_related(*stops.RELATED)
-    return get_object_or_404(related, reference=reference)
+    visible = Booking.objects.visible_to(request.user, references=links.kept(request, "bookings"))
+    found = visible.select_related(*stops.RELATED).filter(reference=reference).first()
+    if found is None:
+        raise links.LinkOver if links.has_opened(request.GET.get("key", ""), reference) else Http404
+    return found
 
 
 def find_to_change(request: HttpRequest, reference: str) -> Booking:
     """As `find`. Raises NotAllowed for staff who only look."""
     found = find(request, reference)
-    known = reference in request.session.get("bookings", [])
+    known = reference in links.kept(request, "bookings")
     if not known and not _is_own(request, found) and not acts_for_clinic(request, found):
         raise NotAllowed
     return found
@@ -51,10 +52,9 @@ def _is_own(request: HttpRequest, booking: Booking) -> bool:
     return user is not None and Patient.objects.belonging_to(user).filter(pk=booking.patient_id).exists()
 
 
-def remember(request: HttpRequest, reference: str) -> None:
+def remember(request: HttpRequest, booking: Booking) -> None:
     """From now on this browser may see the visit without a login."""
-    known = [r for r in request.session.get("bookings", []) if r != reference]
-    request.session["bookings"] = [*known, reference][-MAX_REMEMBERED:]
+    links.keep(request, "bookings", booking.reference, booking.patient_id)
 
 
 @never_cache
@@ -62,12 +62,11 @@ def remember(request: HttpRequest, reference: str) -> None:
 def show(request: HttpRequest, reference: str) -> HttpResponse:
     key = request.GET.get("key")
     if key and links.opens(key, reference):
-        remember(request, reference)
         with rows.all_rows():  # whoever has the key
-            booked = Booking.objects.select_related("hold").filter(reference=reference).first()
+            booked = Booking.objects.select_related("hold").get(reference=reference)
             # The letter is about all that was booked together.
-            for other in stops.plan_of(booked) if booked else ():
-                remember(request, other.reference)
+            for each in (*stops.plan_of(booked), booked):
+                remember(request, each)
         return redirect("booking", reference)
     found = find(request, reference)
     return render(request, "scheduling/booking.html", {"nav": "me", **_whole(request, found)})
@@ -102,7 +101,8 @@ def new_time(request: HttpRequest, reference: str) -> HttpResponse:
     """The clinic moved the visit, or cannot keep its time: the patient accepts, or goes on to choose."""
     key = request.GET.get("key")
     if key and links.opens(key, reference):
-        remember(request, reference)
+        with rows.all_rows():  # whoever has the key
+            remember(request, Booking.objects.get(reference=reference))
         return redirect("new_time", reference)
     found = find_to_change(request, reference)
     proposal = changes.latest_proposal(found)

@@ -32,9 +32,6 @@ from scheduling.visits import remember
 from scheduling.waitlist_forms import WishesForm
 from scheduling.waitlist_offers import ENDED
 
-MAX_REMEMBERED = 50
-
-
 # -- Joining -------------------------------------------------------------------------------------
 
 
@@ -158,8 +155,7 @@ def _guest(request: Request) -> Patient | None:
 @never_cache
 @require_safe
 def show(request: Request, pk: int) -> HttpResponse:
-    if _opened_by_link(request, "waiting", pk):
-        _remember(request, get_object_or_404(WaitlistEntry, pk=pk))
+    if _opened_by_link(request, "waiting", pk=pk):
         return redirect("waiting", pk)
     entry = get_object_or_404(entries_of(request), pk=pk)
     context: dict[str, Any] = {"nav": "me", "entry": entry}
@@ -179,7 +175,7 @@ def leave(request: Request, pk: int) -> HttpResponse:
 
 def entries_of(request: Request) -> Any:
     """Those of the patient who is logged in, and those this browser joined or was given a link to."""
-    mine = Q(pk__in=request.session.get("waiting", []))
+    mine = Q(pk__in=links.kept(request, "waiting"))
     if request.user.is_authenticated:
         mine |= own(request.user, "session__request__patient__")
     return WaitlistEntry.objects.filter(mine).select_related(
@@ -188,13 +184,20 @@ def entries_of(request: Request) -> Any:
 
 
 def _remember(request: Request, entry: WaitlistEntry) -> None:
-    known = [pk for pk in request.session.get("waiting", []) if pk != entry.pk]
-    request.session["waiting"] = [*known, entry.pk][-MAX_REMEMBERED:]
+    links.keep(request, "waiting", entry.pk, entry.session.request.patient_id)
 
 
-def _opened_by_link(request: Request, kind: str, pk: int) -> bool:
-    key = request.GET.get("key")
-    return bool(key and links.opens_waiting(kind, key, pk))
+def _opened_by_link(request: Request, kind: str, **entry: int) -> bool:
+    """Where the key is right, this browser may see the entry from now on."""
+    key = request.GET.get("key", "")
+    with rows.all_rows():  # whoever has the key
+        found = (
+            WaitlistEntry.objects.select_related("session__request__patient__user").filter(**entry).first()
+        )
+        if not (key and found and links.opens_waiting(kind, key, *entry.values(), found)):
+            return False
+        _remember(request, found)
+    return True
 
 
 # -- Offers --------------------------------------------------------------------------------------
@@ -203,8 +206,7 @@ def _opened_by_link(request: Request, kind: str, pk: int) -> bool:
 @never_cache
 @require_safe
 def offer(request: Request, pk: int) -> HttpResponse:
-    if _opened_by_link(request, "offer", pk):
-        _remember(request, get_object_or_404(WaitlistEntry, offers=pk))
+    if _opened_by_link(request, "offer", offers=pk):
         return redirect("offer", pk)
     return _offer_page(request, _find_offer(request, pk))
 
@@ -247,7 +249,7 @@ def _book(request: Request, hold: Hold, patient: Patient) -> HttpResponse:
     except PatientBusy:
         holds.release_hold(hold_id=hold.pk, owner=hold.owner)
         raise
-    remember(request, made.reference)
+    remember(request, made)
     return see_other(reverse("booking", args=[made.reference]))
 
 

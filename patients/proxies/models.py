@@ -23,6 +23,9 @@ class ProxyQuerySet(models.QuerySet["Proxy"]):
     def live(self) -> Self:
         return self.filter(revoked_at=None, ends_at__gt=ClockTimestamp())
 
+    def over(self) -> Self:
+        return self.exclude(revoked_at=None, ends_at__gt=ClockTimestamp())
+
     def due(self) -> Self:
         return self.filter(revoked_at=None, ends_at__lte=ClockTimestamp())
 

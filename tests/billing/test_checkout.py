@@ -44,6 +44,13 @@ def test_posted_twice_is_booked_once(client, pay_at_clinic, hold):
     assert Booking.objects.count() == Patient.objects.count() == Consent.objects.count() == 1
 
 
+def test_a_reload_after_an_error_leads_back_to_the_form(client, pay_at_clinic, hold):
+    assert post(client, hold, name="").status_code == 422
+    answer = client.get(f"/checkout/{hold.pk}/payment/")
+    assert (answer.status_code, answer["Location"]) == (303, f"/checkout/{hold.pk}/")
+    assert Client().get(f"/checkout/{hold.pk}/payment/").status_code == 404
+
+
 def test_details_are_asked_for(client, pay_at_clinic, hold):
     response = client.post(f"/checkout/{hold.pk}/payment/", {"email": "nonsense"})
     page = response.content.decode()
