@@ -1,6 +1,7 @@
 """Jobs of the kernel: delivering events, and bringing back jobs whose worker died."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.core.management import call_command
@@ -9,7 +10,7 @@ from procrastinate.contrib.django import app
 from procrastinate.worker import Worker
 
 from clinic_booking import counts, events, parked
-from clinic_booking.models import Event
+from clinic_booking.models import Event, User
 
 # 2, 4, 8 … seconds: an hour of trouble is ridden out, then a delivery is parked and any other job shows as failed.
 RETRY = RetryStrategy(max_attempts=11, exponential_wait=2)
@@ -63,6 +64,13 @@ async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:
 @app.task(name="carry_counts_forward", queue="ops", queueing_lock="carry_counts_forward")
 def carry_counts_forward(timestamp: int) -> None:
     counts.carry_forward()
+
+
+@app.task(name="tell_of_new_password", queue="ops", retry=RETRY)
+def tell_of_new_password(user_id: int, at: str) -> None:
+    from clinic_booking.accounts import passwords
+
+    passwords.tell(User.objects.get(pk=user_id), datetime.fromisoformat(at))
 
 
 @app.periodic(cron="17 4 * * *")

@@ -24,6 +24,6 @@ class PatientsConfig(AppConfig):
         from patients.proxies import news  # noqa: F401
         from patients.retention import erase, letters  # noqa: F401  (what it takes away, and a kind of message)
         from patients.rights import erasure, notices, own_parts  # noqa: F401
-        from patients.singpass import checks  # noqa: F401
+        from patients.singpass import checks, notices_of_links  # noqa: F401
 
         post_migrate.connect(notices.publish_shipped, sender=self)

@@ -6,7 +6,7 @@ Every opening is written down, reported the same day and looked at by somebody e
 
 import datetime as dt
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
@@ -30,11 +30,13 @@ class NotOwn(NamedError):
 
 
 def people_elsewhere(*, name: str, phone: str, birth_date: dt.date | None, by: User) -> list[Patient]:
-    """Whom the user does not see: with this phone or birth date, and a word of this name."""
+    """Whom the user does not see, or sees since they broke the glass: with this phone or birth date, and a word of
+    this name."""
     found = duplicates(name=name, phone=phone, birth_date=birth_date, by=None)
     seen = set(
         Patient.objects.visible_to(by).filter(pk__in=[p.pk for p in found]).values_list("pk", flat=True)
     )
+    seen -= set(open_now(by, Kind.ELSEWHERE).values_list("patient", flat=True))
     words = set(folded(name).split())
     return [
         each
@@ -45,8 +47,12 @@ def people_elsewhere(*, name: str, phone: str, birth_date: dt.date | None, by: U
     ][:MOST]
 
 
+def open_now(by: User, kind: BrokenGlass.Kind) -> QuerySet[BrokenGlass]:
+    return BrokenGlass.objects.filter(user=by, kind=kind, expires_at__gt=ClockTimestamp())
+
+
 def break_glass(*, patient: Patient, clinic_id: int, reason: str, by: User) -> BrokenGlass:
-    """Raises NotAllowed and ShortReason."""
+    """One that is open already is the answer to a second click. Raises NotAllowed and ShortReason."""
     if not may(by, Can.BREAK_GLASS, clinic_id):
         raise NotAllowed
     return open_for_an_hour(patient=patient, clinic_id=clinic_id, reason=reason, by=by, kind=Kind.ELSEWHERE)
@@ -60,6 +66,9 @@ def open_for_an_hour(
     if not LEAST_REASON <= len(reason) <= MOST_REASON:
         raise ShortReason
     with transaction.atomic(durable=True):
+        _take_turns(by, patient)
+        if still_open := open_now(by, kind).filter(patient=patient, clinic_id=clinic_id).first():
+            return still_open
         glass = BrokenGlass.objects.create(
             patient=patient,
             user=by,
@@ -80,6 +89,14 @@ def open_for_an_hour(
         data = {"glass": glass.pk, "patient": patient.pk, "by": by.pk}
         publish("glass.broken", f"glass:{glass.pk}", data, clinic_id=clinic_id)
     return glass
+
+
+def _take_turns(by: User, patient: Patient) -> None:
+    """Until the end of the transaction, after nothing else: of two at once the second finds what the first opened."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 41))", [f"glass {by.pk} {patient.pk}"]
+        )
 
 
 def reviewable(user: User) -> QuerySet[BrokenGlass]:

@@ -14,6 +14,8 @@ declare(
 declare("consent.changed", "patient", {"patient": int, "purposes": list[str], "by": int | None})
 declare("patient.login_linked", "patient", {"patient": int, "by": int})
 declare("patient.login_unlinked", "patient", {"patient": int, "by": int})
+declare("patient.singpass_linked", "patient", {"patient": int, "by": int}, note="the patient is told")
+declare("patient.singpass_unlinked", "patient", {"patient": int, "by": int}, note="the patient is told")
 declare(
     "privacy_request.step",
     "privacy_request",

@@ -16,7 +16,7 @@ from clinic_booking import audit
 from clinic_booking.accounts import step_up
 from clinic_booking.audit import openings
 from clinic_booking.context import Request
-from clinic_booking.models import ClockTimestamp, User
+from clinic_booking.models import User
 from clinic_booking.roles import Can, may
 from patients import glass
 from patients.models import BrokenGlass, Patient
@@ -106,8 +106,7 @@ def record(request: Request, clinic: str, pk: int) -> HttpResponse:
 
 
 def live(request: Request) -> Any:
-    elsewhere = BrokenGlass.objects.filter(user=user_of(request), kind=BrokenGlass.Kind.ELSEWHERE)
-    mine = elsewhere.filter(expires_at__gt=ClockTimestamp())
+    mine = glass.open_now(user_of(request), BrokenGlass.Kind.ELSEWHERE)
     return mine.select_related("patient").order_by("-pk")
 
 

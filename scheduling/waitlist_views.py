@@ -155,7 +155,7 @@ def _guest(request: Request) -> Patient | None:
 @never_cache
 @require_safe
 def show(request: Request, pk: int) -> HttpResponse:
-    if _opened_by_link(request, "waiting", pk=pk):
+    if _opened_by_link(request, "waiting", pk):
         return redirect("waiting", pk)
     entry = get_object_or_404(entries_of(request), pk=pk)
     context: dict[str, Any] = {"nav": "me", "entry": entry}
@@ -187,14 +187,13 @@ def _remember(request: Request, entry: WaitlistEntry) -> None:
     links.keep(request, "waiting", entry.pk, entry.session.request.patient_id)
 
 
-def _opened_by_link(request: Request, kind: str, **entry: int) -> bool:
+def _opened_by_link(request: Request, kind: str, pk: int) -> bool:
     """Where the key is right, this browser may see the entry from now on."""
-    key = request.GET.get("key", "")
+    key, name = request.GET.get("key", ""), {"waiting": "pk", "offer": "offers"}[kind]
+    related = "session__request__patient__user"
     with rows.all_rows():  # whoever has the key
-        found = (
-            WaitlistEntry.objects.select_related("session__request__patient__user").filter(**entry).first()
-        )
-        if not (key and found and links.opens_waiting(kind, key, *entry.values(), found)):
+        found = WaitlistEntry.objects.select_related(related).filter(**{name: pk}).first()
+        if not (key and found and links.opens_waiting(kind, key, pk, found)):
             return False
         _remember(request, found)
     return True
@@ -206,7 +205,7 @@ def _opened_by_link(request: Request, kind: str, **entry: int) -> bool:
 @never_cache
 @require_safe
 def offer(request: Request, pk: int) -> HttpResponse:
-    if _opened_by_link(request, "offer", offers=pk):
+    if _opened_by_link(request, "offer", pk):
         return redirect("offer", pk)
     return _offer_page(request, _find_offer(request, pk))
 

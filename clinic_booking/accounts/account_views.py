@@ -1,17 +1,18 @@
-"""How I log in: my passkeys, authenticator app, recovery codes; log out everywhere."""
+"""How I log in: my passkeys, authenticator app, recovery codes, password; log out everywhere."""
 
 from allauth.mfa.models import Authenticator
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from clinic_booking import audit
-from clinic_booking.accounts import emails, factors, sessions, setup, step_up
+from clinic_booking.accounts import emails, factors, lockout, passwords, sessions, setup, step_up
 from clinic_booking.accounts.forms import PasskeyNameForm
 from clinic_booking.accounts.staff import is_staff
 from clinic_booking.context import Request
@@ -29,6 +30,7 @@ def account(request: Request) -> HttpResponse:
         "nav": "account",
         "is_staff_login": is_staff(user),
         "email": emails.address_of(user),
+        "has_password": user.has_usable_password(),
         "passkeys": Authenticator.objects.filter(user=user, type=factors.PASSKEY).order_by("pk"),
         "app": mine.get(factors.TOTP),
         "codes_left": len(recovery.wrap().get_unused_codes()) if recovery else 0,
@@ -94,6 +96,32 @@ def recovery_codes(request: Request) -> HttpResponse:
     made = factors.new_recovery_codes(user)
     audit.record(audit.Action.GRANT, f"recovery_codes:{user.pk}", by=user)
     return render(request, "account/recovery_codes.html", {"codes": made, "next": "/account/"})
+
+
+@sensitive_post_parameters()
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def password(request: Request) -> HttpResponse:
+    user = _user(request)
+    if not user.has_usable_password():
+        raise Http404
+    if not step_up.is_fresh(request):
+        # What was typed is not kept in the session meanwhile, as other forms are.
+        return redirect(step_up.address(request.path))
+    form, said, status = passwords.NewPasswordForm(user, request.POST or None), "", 200
+    if request.method == "POST":
+        try:
+            if passwords.change(request, form):
+                messages.success(
+                    request, _("Your password is changed. You are logged out on all other devices.")
+                )
+                return redirect("account")
+            status = 422
+        except lockout.LockedOut as locked:
+            form, said, status = passwords.NewPasswordForm(user), str(locked.sentence), locked.status
+    context = {"nav": "account", "form": form, "said": said}
+    return render(request, "account/password.html", context, status=status)
 
 
 @login_required

@@ -28,5 +28,6 @@ urlpatterns = [
     path("account/ways/<int:pk>/removal/", account_views.remove, name="remove_way"),
     path("account/app/", account_views.app, name="account_app"),
     path("account/recovery-codes/", account_views.recovery_codes, name="recovery_codes"),
+    path("account/password/", account_views.password, name="change_password"),
     path("account/log-out-everywhere/", account_views.log_out_everywhere, name="log_out_everywhere"),
 ]

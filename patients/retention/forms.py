@@ -2,6 +2,7 @@ import datetime as dt
 from typing import Any
 
 from django import forms
+from django.apps import apps
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +15,7 @@ FIRST_YEAR, LAST_YEAR = 2000, 2100  # what clocks and rules can count with
 MOST = {"months": 1200, "days": 3660}
 TIMES = ("suspected_at", "discovered_at", "from_at", "until_at")
 AHEAD = dt.timedelta(days=1)
+REVIEW_WITHIN = dt.timedelta(days=3 * 366)
 
 
 class DayInput(forms.DateInput):
@@ -64,6 +66,12 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=200)
 
 
+def clinics() -> list[tuple[int | str, Any]]:
+    """By name. Their model is further right, so it is not imported."""
+    known = apps.get_model("scheduling", "Clinic")._default_manager.order_by("name")
+    return [("", _("Any clinic")), *known.values_list("pk", "name")]
+
+
 class IncidentForm(forms.ModelForm):  # type: ignore[type-arg]
     data_classes = forms.MultipleChoiceField(
         label=_("Data"),
@@ -73,6 +81,9 @@ class IncidentForm(forms.ModelForm):  # type: ignore[type-arg]
     )
     actor_id = forms.CharField(
         label=_("Whose login"), required=False, max_length=150, help_text=_("As in the audit trail.")
+    )
+    clinic_id = forms.TypedChoiceField(
+        label=_("Clinic"), required=False, choices=clinics, coerce=int, empty_value=None
     )
 
     class Meta:
@@ -91,8 +102,6 @@ class IncidentForm(forms.ModelForm):  # type: ignore[type-arg]
             moment = given.get(name)
             if moment and (moment.year < FIRST_YEAR or moment > latest):
                 self.add_error(name, _("Please give a time of this century that is not in the future."))
-        if (given.get("clinic_id") or 1) < 1:
-            self.add_error("clinic_id", _("Please give a number from 1."))
         return given
 
     def clean_actor_id(self) -> int | None:
@@ -129,3 +138,17 @@ class VendorForm(forms.ModelForm):  # type: ignore[type-arg]
             "ended_on",
         ]
         widgets = {"review_on": DayInput(), "ended_on": DayInput()}
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        today = timezone.localdate()
+        for name, latest, sentence in (
+            ("review_on", today + REVIEW_WITHIN, _("Please look at each vendor at least every three years.")),
+            ("ended_on", today + dt.timedelta(days=366), _("Please give a day at most a year ahead.")),
+        ):
+            day = given.get(name)
+            if day and day > latest:
+                self.add_error(name, sentence)
+            elif day and day.year < FIRST_YEAR:
+                self.add_error(name, _("Please give a day of this century."))
+        return given

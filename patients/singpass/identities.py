@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from clinic_booking import audit
 from clinic_booking.accounts import emails, factors
 from clinic_booking.accounts.staff import is_staff
+from clinic_booking.events import publish
 from clinic_booking.models import User
 from patients.models import Patient, SingpassIdentity
 from patients.singpass.errors import Reason, SingpassError
@@ -46,16 +47,7 @@ def add(claims: dict[str, Any], *, user: User) -> User:
         elif identity.user_id != user.pk:
             _take_over(identity, user)
         _note(identity, claims)
-        patient = Patient.objects.filter(user=user).only("pk").first()
-        subject, patient_id = f"singpass:{identity.pk}", patient.pk if patient else None
-        audit.record(
-            audit.Action.LINK,
-            subject,
-            by=user,
-            patient_id=patient_id,
-            fields=["singpass"],
-            reason="own account",
-        )
+        _write_down(identity, user, audit.Action.LINK, "patient.singpass_linked")
     return user
 
 
@@ -65,18 +57,17 @@ def remove(*, user: User) -> None:
         identity = SingpassIdentity.objects.filter(user=user).first()
         if identity is None or not has_other_door(user):
             return
-        subject = f"singpass:{identity.pk}"
-        patient = Patient.objects.filter(user=user).only("pk").first()
+        _write_down(identity, user, audit.Action.REVOKE, "patient.singpass_unlinked")
         identity.delete()
-        patient_id = patient.pk if patient else None
-        audit.record(
-            audit.Action.REVOKE,
-            subject,
-            by=user,
-            patient_id=patient_id,
-            fields=["singpass"],
-            reason="own account",
-        )
+
+
+def _write_down(identity: SingpassIdentity, user: User, action: str, topic: str) -> None:
+    patient = Patient.objects.filter(user=user).only("pk").first()
+    patient_id = patient.pk if patient else None
+    subject, reason = f"singpass:{identity.pk}", "own account"
+    audit.record(action, subject, by=user, patient_id=patient_id, fields=["singpass"], reason=reason)
+    if patient:
+        publish(topic, f"patient:{patient.pk}", {"patient": patient.pk, "by": user.pk})
 
 
 def _find(sub: str) -> SingpassIdentity | None:

@@ -74,6 +74,7 @@ def link(*, patient: Patient, code: str, document: str, reason: str, clinic_id: 
         _audit(audit.Action.LINK, patient, f"{document}: {reason}", clinic_id, by)
         data = {"patient": patient.pk, "by": by.pk}
         publish("patient.login_linked", f"patient:{patient.pk}", data, clinic_id=clinic_id)
+        publish("patient.singpass_linked", f"patient:{patient.pk}", data, clinic_id=clinic_id)
 
 
 def unlink(*, patient: Patient, reason: str, clinic_id: int, by: User) -> None:
@@ -90,6 +91,7 @@ def unlink(*, patient: Patient, reason: str, clinic_id: int, by: User) -> None:
         _audit(audit.Action.REVOKE, patient, reason, clinic_id, by)
         data = {"patient": patient.pk, "by": by.pk}
         publish("patient.login_unlinked", f"patient:{patient.pk}", data, clinic_id=clinic_id)
+        publish("patient.singpass_unlinked", f"patient:{patient.pk}", data, clinic_id=clinic_id)
 
 
 def identity_of(patient: Patient) -> SingpassIdentity | None:

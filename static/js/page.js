@@ -14,5 +14,10 @@ addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
 });
 
+// Where the tabs do not fit, the one that is open is in sight.
+const tabs = document.querySelector(".desk-clinics");
+const tab = tabs?.querySelector("[aria-current]");
+if (tab) tabs.scrollLeft = tab.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+
 document.querySelector("[data-focus]")?.focus();
 document.documentElement.dataset.ready = "yes";

@@ -34,6 +34,7 @@ add_passkey                  >>-- ----- - --   >>++ +++++ + ++
 remove_way                   >>-- ----- - --   >>.. ..... . ..
 account_app                  >>++ +++++ + ++   >>++ +++++ + ++
 recovery_codes               >>-- ----- - --   >>++ +++++ + ++
+change_password              >>++ +++++ + ++   >>++ +++++ + ++
 log_out_everywhere           >>-- ----- - --   >>++ +++++ + ++
 oidc_authentication_init     ++++ +++++ + ++   ---- ----- - --
 oidc_authentication_callback ++++ +++++ + ++   ---- ----- - --

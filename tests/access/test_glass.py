@@ -1,6 +1,7 @@
 """The record of a patient of another clinic: with a reason, for an hour, looked at by somebody else."""
 
 import datetime as dt
+import threading
 
 import pytest
 from django.core import mail
@@ -9,9 +10,11 @@ from django.utils import timezone
 
 from clinic_booking.accounts import step_up
 from clinic_booking.models import AuditEvent, Event
+from patients import glass
 from patients.models import BrokenGlass, Patient
 from scheduling.glass_report import send_report
 from tests import factories
+from tests.race import Rival
 
 pytestmark = pytest.mark.django_db
 REASON = "Came in with chest pain, no record here"
@@ -80,6 +83,30 @@ def test_refuses_without_reason_or_person(desk, elsewhere, wrong):
     assert answer.status_code == 422
     assert "binte Ali" not in answer.content.decode()
     assert not BrokenGlass.objects.exists()
+
+
+def test_second_click_leads_to_what_is_open(desk, elsewhere):
+    first = ask(desk)["Location"]
+    assert ask(desk)["Location"] == first
+    assert BrokenGlass.objects.count() == AuditEvent.objects.filter(action="break_glass").count() == 1
+    BrokenGlass.objects.update(expires_at=timezone.now() - dt.timedelta(minutes=1))
+    assert ask(desk)["Location"] != first
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_clicks_at_once_one_opens(own, elsewhere):
+    meets = threading.Barrier(2)
+    rivals = [
+        Rival(
+            lambda: glass.break_glass(
+                patient=elsewhere.patient, clinic_id=own.clinic_id, reason=REASON, by=own.user
+            ),
+            meets=meets,
+        )
+        for _each in range(2)
+    ]
+    first, second = (each.outcome() for each in rivals)
+    assert first == second == BrokenGlass.objects.get()
 
 
 def test_asks_who_it_is_first(desk, elsewhere):

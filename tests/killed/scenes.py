@@ -437,6 +437,17 @@ def proxy_ended(place):
     acts.end(proxy=proxy_of(place), reason=Proxy.End.BY_DESK, by=place.by)
 
 
+@scene("patient.singpass_linked")
+def singpass_linked(place, topic="patient.singpass_linked"):
+    patient = factories.PatientFactory()
+    publish(topic, f"patient:{patient.pk}", {"patient": patient.pk, "by": place.by.pk}, place.clinic)
+
+
+@scene("patient.singpass_unlinked")
+def singpass_unlinked(place):
+    singpass_linked(place, "patient.singpass_unlinked")
+
+
 @scene("incident.person")
 def incident_person(place):
     incident = Incident.objects.create(

@@ -71,3 +71,21 @@ def test_request_is_not_put_off_for_ever(client, officer, patient, step):
     logged |= {"received_on": timezone.localdate().isoformat()}
     made = client.post(f"{OFFICE}requests/new/", logged)["Location"]
     assert client.post(f"{made}{step}/", {"until": "9999-12-31", "reason": "x"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "given", [{"review_on": "9999-12-31"}, {"ended_on": "2200-01-01"}, {"review_on": "0001-01-01"}]
+)
+def test_vendor_reviewed_in_another_age(client, officer, given):
+    client.force_login(officer)
+    vendor = {"name": "Host", "service": "Servers", "data": "all", "country": "SG", "ground": "contract"}
+    vendor |= {"review_on": timezone.localdate().isoformat()} | given
+    assert client.post(f"{OFFICE}vendors/new/", vendor).status_code == 422
+
+
+def test_incident_names_its_clinic(client, officer, clinic):
+    client.force_login(officer)
+    form = client.get(f"{OFFICE}incidents/new/").content.decode()
+    assert f'<option value="{clinic.pk}">{clinic.name}</option>' in form
+    client.post(f"{OFFICE}incidents/new/", FACTS | {"clinic_id": clinic.pk})
+    assert Incident.objects.get().clinic_id == clinic.pk

@@ -3,14 +3,16 @@
 import re
 
 import pytest
+from django.core import mail
 from django.test import Client
 from django.urls import reverse
 
 from clinic_booking.accounts import emails, step_up
-from clinic_booking.models import AuditEvent, Event, User
+from clinic_booking.models import AuditEvent, Event, Notification, User
 from patients.models import Consent, LinkingCode, Patient, PatientClinic, SingpassIdentity
 from patients.singpass import linking
 from patients.singpass.views import adding_token
+from tests.billing.steps import run_jobs
 from tests.factories import ClinicFactory, MembershipFactory, PatientFactory, UserFactory
 from tests.singpass.counterpart import LOCAL, OTHER, Browser, new_sub, reason
 
@@ -47,6 +49,16 @@ def as_user(user):
 def code_shown_to(user):
     page = as_user(user).post(reverse("singpass_code")).content.decode()
     return re.search(r"[A-Z2-9]{4}-[A-Z2-9]{4}", page)[0]
+
+
+def told(patient):
+    """The letters about it, all to the one address that is known, with no number in them."""
+    run_jobs()
+    letters = [each for each in mail.outbox if "Singpass" in each.subject]
+    assert {tuple(each.to) for each in letters} == {(patient.email,)}
+    assert not any(re.search(r"[STFGM]\d{7}[A-Z]|key=", each.body) for each in letters)
+    kinds = Notification.objects.filter(patient_id=patient.pk, kind__startswith="singpass", status="sent")
+    return list(kinds.order_by("pk").values_list("kind", flat=True))
 
 
 def url(clinic, patient, name="desk_singpass"):
@@ -148,6 +160,7 @@ def test_unlinking_takes_the_record_and_ends_the_sessions(desk, clinic, record, 
     assert theirs.get(reverse("me")).status_code == 302
     assert AuditEvent.objects.get(action="revoke").reason == "wrong person"
     assert Event.objects.filter(topic="patient.login_unlinked").exists()
+    assert told(record) == ["singpass_unlinked"]
 
 
 def test_unlinking_leaves_the_other_way_in(desk, clinic, record, shell):
@@ -217,6 +230,7 @@ def test_patient_adds_singpass_and_removes_it(there, patient):
     assert not SingpassIdentity.objects.exists()
     assert AuditEvent.objects.get(action="revoke").patient_id == patient.pk
     assert there.user == patient.user_id
+    assert told(patient) == ["singpass_linked", "singpass_unlinked"]
 
 
 def test_identity_of_another_record_is_not_added(there, other_patient, singpass):
