@@ -47,6 +47,14 @@ def found_for(user: User) -> list[Patient]:
         ]
 
 
+def may_offer(patient: Patient, user: User | None) -> bool:
+    """To keep the visits in an account: a parent's is not for the child's."""
+    if patient.user_id or user is None:
+        return patient.user_id is None
+    acts = Proxy.objects.filter(user=user, patient=patient).exists()
+    return not acts and not Patient.objects.filter(user=user).exists()
+
+
 def is_proved(user: User, patient: Patient) -> bool:
     return bool(patient.email) and patient.email.lower() in {each.lower() for each in emails.verified(user)}
 

@@ -7,10 +7,12 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from patients import vault
 from patients.identity import BadNumber, Identity, Kind, parse
 from patients.models import Identifier, Patient
 
 OLDEST = 130  # years
+SHOWN_SECONDS = 30  # of a whole number
 
 
 class NotRepeated(forms.TextInput):
@@ -18,6 +20,12 @@ class NotRepeated(forms.TextInput):
 
     def format_value(self, value: Any) -> str | None:
         return None
+
+
+class ReasonForm(forms.Form):
+    """Why a number is shown whole."""
+
+    reason = forms.ChoiceField(label=_("Why do you need it?"), choices=vault.Reason.choices)
 
 
 class IdentityForm(forms.Form):

@@ -2,14 +2,12 @@
 
 import uuid
 
-from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -18,17 +16,11 @@ from clinic_booking.context import Request
 from clinic_booking.models import User
 from clinic_booking.roles import Can
 from patients import vault
-from patients.identity_forms import DeskIdentityForm, initial
+from patients.identity_forms import SHOWN_SECONDS, DeskIdentityForm, ReasonForm, initial
 from patients.models import Identifier, Patient
 from scheduling.desk import clinic_for
 from scheduling.models import Clinic
 from scheduling.views import see_other
-
-SHOWN_SECONDS = 30
-
-
-class ReasonForm(forms.Form):
-    reason = forms.ChoiceField(label=gettext_lazy("Why do you need it?"), choices=vault.Reason.choices)
 
 
 @never_cache
@@ -81,8 +73,8 @@ def number(request: Request, clinic: str, patient: uuid.UUID, pk: uuid.UUID) -> 
         "whole": whole,
         "seconds": SHOWN_SECONDS,
     }
-    template = "_identity_number" if request.htmx else "desk_identity_number"
-    return render(request, f"scheduling/{template}.html", context)
+    template = "patients/_whole_number" if request.htmx else "scheduling/desk_identity_number"
+    return render(request, f"{template}.html", context)
 
 
 def _save(request: Request, here: Clinic, person: Patient, form: DeskIdentityForm) -> int:

@@ -69,7 +69,9 @@ def show(request: HttpRequest, reference: str) -> HttpResponse:
                 remember(request, each)
         return redirect("booking", reference)
     found = find(request, reference)
-    return render(request, "scheduling/booking.html", {"nav": "me", **_whole(request, found)})
+    context = {"nav": "me", **_whole(request, found)}
+    context["can_claim"] = not context["by_clinic"] and claims.may_offer(found.patient, user_of(request))
+    return render(request, "scheduling/booking.html", context)
 
 
 def _whole(request: HttpRequest, booking: Booking) -> dict[str, Any]:

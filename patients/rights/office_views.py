@@ -1,5 +1,6 @@
 """The privacy officer's pages: what is asked, until when, and what was done about it."""
 
+import uuid
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -14,11 +15,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from clinic_booking import audit
+from clinic_booking.accounts import step_up
 from clinic_booking.context import Request
 from clinic_booking.errors import NamedError
 from clinic_booking.models import User
+from patients import vault
 from patients.access import Can, may
-from patients.models import DataCopy, Patient, PrivacyRequest, PrivacyStep
+from patients.identity_forms import SHOWN_SECONDS, ReasonForm
+from patients.models import DataCopy, Identifier, Patient, PrivacyRequest, PrivacyStep
 from patients.rights import forms, requests
 
 SHOWN = 100
@@ -99,6 +103,24 @@ def act(request: Request, pk: int, what: str) -> HttpResponse:
     return redirect("privacy_request", found.pk)
 
 
+@officers_only
+@require_POST
+def number(request: Request, pk: int, identifier: uuid.UUID) -> HttpResponse:
+    """The whole number of whom a request is about: for a reason, after a fresh proof, for half a minute."""
+    found = _find(pk)
+    kept = get_object_or_404(Identifier, pk=identifier, patient=found.patient_id, ended_at=None)
+    if not step_up.is_fresh(request):
+        return step_up.ask(request)
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        return redirect("privacy_request", found.pk)
+    whole = vault.unmask(kept, by=_user(request), reason=vault.Reason(form.cleaned_data["reason"]))
+    context = {"office": "requests", "found": found, "identifier": kept, "whole": whole}
+    context["seconds"] = SHOWN_SECONDS
+    template = "_whole_number" if request.htmx else "office/number"
+    return render(request, f"patients/{template}.html", context)
+
+
 def _identify(found: PrivacyRequest, given: dict[str, Any], by: User) -> None:
     requests.identify(request=found, proof=given["proof"], by=by)
 
@@ -176,6 +198,8 @@ def _page(
         "steps": found.steps.select_related("by"),
         "forms": made,
         "sentence": sentence,
+        "numbers": vault.current(found.patient) if found.patient else None,
+        "reasons": ReasonForm(),
     }
     return render(request, "patients/office/request.html", context, status=status)
 

@@ -19,5 +19,10 @@ urlpatterns = [
     path("privacy-office/", office_views.index, name="privacy_office"),
     path("privacy-office/requests/new/", office_views.new, name="privacy_request_new"),
     path("privacy-office/requests/<int:pk>/", office_views.show, name="privacy_request"),
+    path(
+        "privacy-office/requests/<int:pk>/numbers/<uuid:identifier>/",
+        office_views.number,
+        name="privacy_number",
+    ),
     path("privacy-office/requests/<int:pk>/<slug:what>/", office_views.act, name="privacy_request_act"),
 ]

@@ -154,6 +154,7 @@ audit_alert                  >>-- ----- - --   >>.. ..... . ..
 privacy_office               >>.. ..... . +.   >>.. ..... . -.
 privacy_request_new          >>.. ..... . +.   >>.. ..... . +.
 privacy_request              >>.. ..... . ..   >>.. ..... . -.
+privacy_number               >>.. ..... . -.   >>.. ..... . ..
 privacy_request_act          >>.. ..... . -.   >>.. ..... . ..
 confidential_records         >>.. ...+. . +.   >>-- ----- - --
 confidential_record          >>.. ...+. . +.   >>.. ...+. . +.

@@ -4,10 +4,11 @@ import pytest
 from django.urls import reverse
 
 from clinic_booking.accounts import step_up
-from clinic_booking.models import AuditEvent
+from clinic_booking.models import AuditEvent, User
 from patients import vault
 from patients.identity import parse
 from patients.models import Identifier
+from patients.rights import requests
 from scheduling import arrivals
 from scheduling.models import Membership, VisitTicket
 from tests import factories
@@ -247,3 +248,46 @@ def test_nobody_is_asked_in_order_to_book(client, slots, service):
     page = client.get(f"/checkout/{take(client, slots[0], service).pk}/")
     assert page.status_code == 200
     assert not re.search(r"(?i)nric|identity number|passport", page.text)
+
+
+# -- The privacy officer, for a request ----------------------------------------------------------
+
+
+def test_officer_sees_the_number_of_whom_a_request_is_about(client, patient, on_file, settings):
+    settings.UNMASKED_AN_HOUR = 2
+    officer = factories.UserFactory(office=User.Office.PRIVACY_OFFICER)
+    asked = requests.receive(
+        kind="correction",
+        channel="phone",
+        text="My number",
+        by=officer,
+        patient=patient,
+        identity_proof="none",
+    )
+    other = requests.receive(
+        kind="complaint", channel="phone", text="x", by=officer, patient=None, identity_proof="none"
+    )
+    client.force_login(officer)
+    page = reverse("privacy_request", args=[asked.pk])
+    shown = client.get(page).text
+    assert on_file.masked in shown
+    assert NUMBER not in shown
+    number_of = reverse("privacy_number", args=[asked.pk, on_file.pk])
+    assert number_of in shown
+    assert client.post(number_of, {"reason": "curious"}).url == page
+    assert (
+        client.post(reverse("privacy_number", args=[other.pk, on_file.pk]), {"reason": "law"}).status_code
+        == 404
+    )
+    assert NUMBER in client.post(number_of, {"reason": "correction"}).text
+    assert NUMBER in client.post(number_of, {"reason": "law"}, headers={"hx-request": "true"}).text
+    assert client.post(number_of, {"reason": "law"}).status_code == 429
+    trail = AuditEvent.objects.filter(action="unmask").order_by("pk")
+    assert [(e.actor_id, e.patient_id, e.reason) for e in trail] == [
+        (officer.pk, patient.pk, "correction"),
+        (officer.pk, patient.pk, "law"),
+    ]
+    session = client.session
+    step_up.forget(session)
+    session.save()
+    assert client.post(number_of, {"reason": "law"}).url.startswith(reverse("step_up"))
