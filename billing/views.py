@@ -134,7 +134,10 @@ def logged_in(request: Request) -> User | None:
 def who_for(request: Request, hold: Hold, data: Any = None) -> WhoForm | None:
     """Asked of who is logged in, unless the time is for a session that somebody has."""
     user = logged_in(request)
-    return None if user is None or hold.session_id else WhoForm(data, user=user)
+    if user is None or hold.session_id:
+        return None
+    chosen = {"who": str(hold.patient.uuid)} if acts.is_for_other(user, hold.patient) else {}
+    return WhoForm(data, user=user, initial=chosen)
 
 
 def known_patient(request: Request, hold: Hold, form: DetailsForm, who: WhoForm | None = None) -> Patient:

@@ -21,7 +21,7 @@ from patients.access import own
 from patients.forms import AGREES, ContactForm
 from patients.models import Patient
 from patients.proxies import acts
-from patients.proxies.forms import WhoForm
+from patients.proxies.forms import AGREES_FOR, WhoForm
 from scheduling import booking, holds, links, waitlist, waitlist_offers
 from scheduling.demand import Unmeetable
 from scheduling.errors import AlreadyWaiting, BookingError, OfferOver, PatientBusy, TooManyWaiting
@@ -43,7 +43,7 @@ def join(request: Request) -> HttpResponse:
         return _ask(request, *_empty_forms(request, services))
     wishes = WishesForm(request.POST, services=services)
     contact = None if is_known(patient_of(request)) else ContactForm(request.POST)
-    who = WhoForm(request.POST, user=request.user) if isinstance(request.user, User) else None
+    who = _who(request, contact, request.POST)
     # All are looked at, so that all that is wrong is said at once.
     if not all([wishes.is_valid(), contact is None or contact.is_valid(), who is None or who.is_valid()]):
         return _ask(request, wishes, contact, who, status=422)
@@ -84,13 +84,19 @@ def _ask(
     *,
     status: int = 200,
 ) -> HttpResponse:
-    if who is None and isinstance(request.user, User):
-        who = WhoForm(user=request.user)
+    who = who or _who(request, contact)
     service = Service.objects.filter(slug=form["service"].value(), is_online=True).first()
     if service:
         form.fields["practitioner"].queryset = service.practitioners.filter(is_active=True)  # type: ignore[attr-defined]
     context = {"nav": "book", "form": form, "contact": contact, "service": service, "who": who}
     return render(request, "scheduling/waitlist_join.html", context, status=status)
+
+
+def _who(request: Request, contact: ContactForm | None, data: Any = None) -> WhoForm | None:
+    """Asked of who is logged in. The contact form asks for consent itself."""
+    if not isinstance(request.user, User):
+        return None
+    return WhoForm(data, user=request.user, asks_consent=contact is None)
 
 
 def is_known(patient: Patient | None) -> bool:
@@ -106,7 +112,7 @@ def _patient(request: Request, contact: ContactForm | None, who: WhoForm | None)
         reach = (
             contact.cleaned_data if contact else {"email": known.email, "phone": known.phone} if known else {}
         )
-        return _other(who, reach)
+        return _other(who, reach, has_agreed=contact is not None or who.is_new)
     if contact is None:
         assert known
         return known
@@ -118,11 +124,13 @@ def _patient(request: Request, contact: ContactForm | None, who: WhoForm | None)
     return patient
 
 
-def _other(who: WhoForm, reach: dict[str, Any]) -> Patient:
+def _other(who: WhoForm, reach: dict[str, Any], *, has_agreed: bool) -> Patient:
     with transaction.atomic(durable=True):
         patient = who.patient(reach)
-        how = consents.Asked("web", "waitlist", str(AGREES), on_behalf=True)
-        consents.agree(patient=patient, by=who.user, how=how)
+        if has_agreed:
+            words = AGREES_FOR if "new_consent" in who.fields else AGREES
+            how = consents.Asked("web", "waitlist", str(words), on_behalf=True)
+            consents.agree(patient=patient, by=who.user, how=how)
         acts.note(by=who.user, patient=patient, subject=f"patient:{patient.pk}", what="waitlist")
     rows.reveal(patient.pk)
     return patient

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from clinic_booking.context import Request
 from clinic_booking.models import User
-from patients.models import Patient
+from patients.models import Patient, Proxy
 from patients.search import find_patients, repeated
 from scheduling import booking, courses, desk, holds, proposals, stops
 from scheduling.errors import BookingError, SlotGone
@@ -50,16 +50,37 @@ def plan(request: Request) -> HttpResponse:
 
 def page(request: Request, wishes: QueryDict, *, sentence: str = "", status: int = 200) -> HttpResponse:
     form = WishForm(wishes, services=Service.objects.filter(is_online=True))
+    people = dependants(request)
+    chosen = _dependant(people, wishes)
     context = {
         "nav": "book",
+        "people": people,
+        "chosen": chosen,
         "action": reverse("plan"),
         "hold_url": reverse("plan_holds"),
         "sentence": sentence,
     }
-    found, code = answer(form, patient_of(request))
+    found, code = answer(form, chosen or patient_of(request))
     return render(
         request, "scheduling/wizard.html", context | found, status=status if status != 200 else code
     )
+
+
+def dependants(request: Request) -> list[Patient]:
+    """For whom somebody books but themselves. Whoever is new is named when the time is kept: they have no visits yet."""
+    if not isinstance(request.user, User):
+        return []
+    acted_for = Proxy.objects.live().filter(user=request.user).values("patient")
+    return list(Patient.objects.filter(pk__in=acted_for).order_by("name", "pk"))
+
+
+def _dependant(people: list[Patient], wishes: QueryDict) -> Patient | None:
+    """None for the login's own record."""
+    wanted = wishes.get("for", "")
+    found = next((each for each in people if str(each.uuid) == wanted), None)
+    if wanted and found is None:
+        raise Http404
+    return found
 
 
 def answer(
@@ -96,7 +117,8 @@ def hold_plan(request: Request) -> HttpResponse:
     """Hold all parts of a proposal or none; where one is gone, fresh proposals for the same wishes."""
     try:
         own = patient_of(request)
-        lead = hold_parts(request, patient=held_for(request, own), house=house_of(request, own))
+        patient = _dependant(dependants(request), wishes_of(request)) or held_for(request, own)
+        lead = hold_parts(request, patient=patient, house=house_of(request, own))
     except BookingError as refusal:
         return page(request, wishes_of(request), sentence=str(refusal), status=refusal.status)
     return see_other(reverse("checkout", args=[lead.pk]))

@@ -16,6 +16,11 @@ from patients.proxies.models import OF_MINORS, Proxy
 Relation, Evidence = Proxy.Relation, Proxy.Evidence
 ME, NEW = "me", "new"
 DECLARES = _("I am the parent of this person, or may act for them.")
+AGREES_FOR = _("I agree that the clinic uses these details for their booking and care.")
+BOXES = {
+    "new_declares": _("Please confirm."),
+    "new_consent": _("Please agree, so that the clinic may use the details."),
+}
 # Whom the law has to have named is entered at the counter, where the document is seen.
 DECLARABLE = (
     Relation.PARENT,
@@ -51,9 +56,13 @@ class WhoForm(forms.Form):
         label=_("Who are you to them?"), required=False, choices=as_choices(*DECLARABLE)
     )
     new_declares = forms.BooleanField(label=DECLARES, required=False)
+    new_consent = forms.BooleanField(label=AGREES_FOR, required=False)
 
-    def __init__(self, data: Any = None, *, user: User, **options: Any) -> None:
+    def __init__(self, data: Any = None, *, user: User, asks_consent: bool = False, **options: Any) -> None:
+        """`asks_consent`: nothing else on the page does, as their own is on file."""
         super().__init__(data, **options)
+        if not asks_consent:
+            del self.fields["new_consent"]
         live = Proxy.objects.live().filter(user=user).select_related("patient").order_by("patient__name")
         self.user, self.people = user, {str(each.patient.uuid): each.patient for each in live}
         self.fields["who"].choices = [  # type: ignore[attr-defined]
@@ -71,9 +80,9 @@ class WhoForm(forms.Form):
         given = self.cleaned_data
         if given.get("who") != NEW:
             return given
-        for name in ("new_name", "new_birth_date", "new_relation", "new_declares"):
+        for name in (each for each in self.fields if each != "who"):
             if not given.get(name) and name not in self.errors:
-                self.add_error(name, _("Please confirm.") if name == "new_declares" else _("This is needed."))
+                self.add_error(name, BOXES.get(name, _("This is needed.")))
         born = given.get("new_birth_date")
         today = timezone.localdate()
         if born and not today - dt.timedelta(days=366 * 130) < born <= today:
@@ -83,8 +92,16 @@ class WhoForm(forms.Form):
         return given
 
     @property
+    def boxes(self) -> list[forms.BoundField]:
+        return [self[name] for name in BOXES if name in self.fields]
+
+    @property
     def is_other(self) -> bool:
         return self.cleaned_data.get("who") not in ("", ME, None)
+
+    @property
+    def is_new(self) -> bool:
+        return self.cleaned_data.get("who") == NEW
 
     def patient(self, contact: dict[str, str]) -> Patient:
         """Of somebody else. `contact` is how to reach who acts. Joins the caller's transaction."""

@@ -51,6 +51,21 @@ def redeem(code: str) -> User:
 # -- Invitations ---------------------------------------------------------------------------------
 
 
+class InvitationOver(NamedError):
+    status = 404
+    sentence = gettext_lazy(
+        "This invitation has run out, was used, or was cut off on its way. Please ask for a new one."
+    )
+
+
+class ForAnotherAddress(NamedError):
+    status = 403
+    sentence = gettext_lazy(
+        "This invitation went to another e-mail address than the one you are logged in with. Please log out, and log in"
+        " by a code to the address that it was sent to."
+    )
+
+
 def invite(request: HttpRequest, *, patient: Patient, email: str, relation: str) -> None:
     """Raises LockedOut, NotSent."""
     lockout.take_place(lockout.SEND_PLACE, request)

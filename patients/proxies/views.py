@@ -76,8 +76,10 @@ def invitation(request: Request, token: str) -> HttpResponse:
     user = _user(request)
     with rows.all_rows():  # whoever has the token and the address it went to
         found = proofs.opened(token)
-    if found is None or not proofs.is_for(found, user):
-        raise Http404
+    if found is None:
+        raise proofs.InvitationOver
+    if not proofs.is_for(found, user):
+        raise proofs.ForAnotherAddress
     if request.method == "POST":
         _accept(found, user)
         messages.success(request, _("Thank you. You can act for them now."))

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from clinic_booking.accounts import emails, step_up
 from clinic_booking.models import AuditEvent, Notification
-from patients import counter_codes
+from patients import consents, counter_codes
 from patients.models import Consent, LinkingCode, Patient, Proxy
 from patients.proxies import acts, proofs
 from patients.rights import accesses
@@ -115,6 +115,18 @@ def test_a_mother_waits_for_a_child(client, mother, slots, service):
     assert client.get(reverse("waiting", args=[entry.pk])).status_code == 404
 
 
+def test_whose_own_details_are_known_still_agrees_for_a_new_child(client, mother, slots, service):
+    consents.agree(patient=mother, by=mother.user, how=consents.Asked("web"))
+    asked = {"service": service.slug, "strict": "yes", "notice_minutes": "120"} | MIA
+    refused = client.post(reverse("join_waitlist"), asked)
+    assert refused.status_code == 422
+    assert "I agree that the clinic uses these details for their booking" in refused.text
+    assert not Patient.objects.filter(name="Mia Tan").exists()
+    assert client.post(reverse("join_waitlist"), asked | {"new_consent": "on"}).status_code == 303
+    mia = WaitlistEntry.objects.get().session.request.patient
+    assert Consent.objects.get(patient=mia).evidence["wording"].startswith("I agree")
+
+
 def test_the_counter_gives_and_ends(client, mother, clinic):
     staff = MembershipFactory(clinic=clinic).user
     mia = known(child(name="Mia"), clinic)
@@ -153,7 +165,11 @@ def test_an_invitation_is_for_the_address_and_for_once(client, mother):
     assert settings.DPO_EMAIL in mail.outbox[-1].alternatives[0][0]
     father = UserFactory(email="dad@example.com")
     client.force_login(father)
-    assert client.get(link).status_code == 404  # written, not proved
+    elsewhere = client.get(link)  # written, not proved
+    assert (elsewhere.status_code, "Mother" in elsewhere.text) == (403, False)
+    assert "went to another e-mail address" in elsewhere.text
+    gone = client.get(reverse("people_invitation", args=["nonsense"]))
+    assert (gone.status_code, "has run out" in gone.text) == (404, True)
     emails.prove(father, "dad@example.com")
     assert client.get(link).status_code == 200
     assert not Proxy.objects.exists()

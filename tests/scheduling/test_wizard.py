@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from scheduling.models import Booking, Hold, Slot
 from tests import clock, factories
+from tests.proxies.given import child, given
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(1)
@@ -101,6 +102,26 @@ def test_proposals_go_around_own_visits(client, both, patient, slots):
     factories.book(slots[:1], patient=patient, service=both[0])
     client.force_login(patient.user)
     assert proposals(ask(client, *both))[0][0] == part(slots[1], both[0])
+
+
+def test_a_parent_chooses_first_for_whom(client, both, patient, slots, xray_slots):
+    mia, other = child(name="Mia Tan"), child(name="Ben Lim")
+    given(mia, patient.user)
+    factories.BookingFactory(patient=mia, starts_at=slots[0].starts_at, ends_at=slots[0].ends_at)
+    client.force_login(patient.user)
+    page = client.get(reverse("plan")).text
+    assert f'value="{mia.uuid}">Mia Tan' in page
+    assert "Ben Lim" not in page
+    assert part(slots[0], both[0]) in proposals(ask(client, *both))[0]
+    offered = proposals(ask(client, *both, **{"for": mia.uuid}))
+    assert offered
+    assert not any(part(slots[0], both[0]) in each for each in offered)
+    wishes = f"service=consultation&service=x-ray&for={mia.uuid}"
+    checkout = hold(client, offered[0], wishes=wishes)["Location"]
+    assert Hold.objects.get(lead=None).patient == mia
+    assert re.search(rf'value="{mia.uuid}"[^>]* checked', client.get(checkout).text)
+    assert ask(client, *both, **{"for": other.uuid}).status_code == 404
+    assert hold(client, offered[0], wishes=f"for={other.uuid}").status_code == 404
 
 
 def test_few_queries_whatever_is_found(client, both, django_assert_max_num_queries):
