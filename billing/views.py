@@ -136,8 +136,9 @@ def who_for(request: Request, hold: Hold, data: Any = None) -> WhoForm | None:
     user = logged_in(request)
     if user is None or hold.session_id:
         return None
-    chosen = {"who": str(hold.patient.uuid)} if acts.is_for_other(user, hold.patient) else {}
-    return WhoForm(data, user=user, initial=chosen)
+    chosen = hold.patient
+    other = {"who": str(chosen.uuid)} if chosen and acts.may_act(user, chosen) else {}
+    return WhoForm(data, user=user, initial=other)
 
 
 def known_patient(request: Request, hold: Hold, form: DetailsForm, who: WhoForm | None = None) -> Patient:

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from clinic_booking.context import Request
 from clinic_booking.models import User
-from patients.models import Patient, Proxy
+from patients.models import Patient
 from patients.search import find_patients, repeated
 from scheduling import booking, courses, desk, holds, proposals, stops
 from scheduling.errors import BookingError, SlotGone
@@ -70,8 +70,8 @@ def dependants(request: Request) -> list[Patient]:
     """For whom somebody books but themselves. Whoever is new is named when the time is kept: they have no visits yet."""
     if not isinstance(request.user, User):
         return []
-    acted_for = Proxy.objects.live().filter(user=request.user).values("patient")
-    return list(Patient.objects.filter(pk__in=acted_for).order_by("name", "pk"))
+    others = Patient.objects.belonging_to(request.user).exclude(user=request.user)
+    return list(others.order_by("name", "pk"))
 
 
 def _dependant(people: list[Patient], wishes: QueryDict) -> Patient | None:

@@ -89,7 +89,7 @@ def _page(request: Request, user: User, *, wrong: bool) -> HttpResponse:
         "wrong": wrong,
         "has_passkey": factors.PASSKEY in kinds,
         "has_app": factors.TOTP in kinds or (staff and not kinds),
-        "by_mail": not staff and bool(address_of(user)),
+        "by_mail": "" if staff else address_of(user),
         "sent": request.session.get(SENT),
         "next": request.GET.get("next", "/"),
     }

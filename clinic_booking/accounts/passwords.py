@@ -19,7 +19,7 @@ from clinic_booking.accounts import emails, lockout, sessions
 from clinic_booking.models import User
 
 
-class NewPasswordForm(PasswordChangeForm):  # type: ignore[type-arg]
+class NewPasswordForm(PasswordChangeForm):
     """Twelve characters or more; no other rules on what is in it (settings.AUTH_PASSWORD_VALIDATORS)."""
 
     old_password = forms.CharField(

@@ -3,7 +3,7 @@
 import datetime as dt
 import uuid
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -153,10 +153,6 @@ def may_act(user: User | None, patient: Patient) -> bool:
     if user is None or patient.user_id == user.pk:
         return False
     return Proxy.objects.live().filter(user=user, patient=patient).exists()
-
-
-def is_for_other(user: User, patient: Patient | None) -> TypeGuard[Patient]:
-    return patient is not None and may_act(user, patient)
 
 
 def note(*, by: User | None, patient: Patient, subject: str, what: str, clinic_id: int | None = None) -> None:

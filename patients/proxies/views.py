@@ -80,6 +80,8 @@ def invitation(request: Request, token: str) -> HttpResponse:
         raise proofs.InvitationOver
     if not proofs.is_for(found, user):
         raise proofs.ForAnotherAddress
+    if Proxy.objects.live().filter(invitation=found.number, user=user).exists():
+        return redirect("my_people")
     if request.method == "POST":
         _accept(found, user)
         messages.success(request, _("Thank you. You can act for them now."))
