@@ -5,6 +5,7 @@ import uuid
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -22,6 +23,8 @@ from patients.proxies.forms import GrantForm
 from patients.singpass.forms import ReasonForm
 from scheduling.desk import acts_at, clinic_for
 from scheduling.models import Clinic
+
+SHOWN = 50
 
 
 @never_cache
@@ -108,7 +111,7 @@ def _page(
         "tab": "day",
         "clinic": here,
         "patient": patient,
-        "proxies": patient.proxies.select_related("user").order_by("-starts_at")[:50],
+        "proxies": [(each, acts.called(each.user)) for each in _proxies(patient)],
         "may_act": acts_at(user).filter(pk=here.pk).exists(),
         "form": form or GrantForm(),
         "removal": removal or ReasonForm(auto_id="end_%s"),
@@ -116,6 +119,10 @@ def _page(
     }
     status = refusal.status if refusal else 422 if (form and form.errors) or removal else 200
     return render(request, "scheduling/desk_people.html", context, status=status)
+
+
+def _proxies(patient: Patient) -> QuerySet[Proxy]:
+    return patient.proxies.select_related("user").order_by("-starts_at")[:SHOWN]
 
 
 def _known(request: Request, slug: str, patient: uuid.UUID) -> tuple[Clinic, Patient]:

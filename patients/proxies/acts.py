@@ -9,7 +9,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
-from clinic_booking import audit
+from clinic_booking import audit, rows
+from clinic_booking.accounts import emails
 from clinic_booking.errors import NamedError
 from clinic_booking.events import publish
 from clinic_booking.models import ClockTimestamp, User
@@ -153,6 +154,13 @@ def may_act(user: User | None, patient: Patient) -> bool:
     if user is None or patient.user_id == user.pk:
         return False
     return Proxy.objects.live().filter(user=user, patient=patient).exists()
+
+
+@rows.all_rows()  # one name, for who deals with them
+def called(user: User) -> str:
+    """The name of who acts: what a document is compared with. Their address where there is none."""
+    own = Patient.objects.filter(user=user).values_list("name", flat=True).first()
+    return user.get_full_name() or own or emails.address_of(user) or str(_("Somebody"))
 
 
 def note(*, by: User | None, patient: Patient, subject: str, what: str, clinic_id: int | None = None) -> None:

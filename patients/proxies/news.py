@@ -13,6 +13,7 @@ from clinic_booking.models import Event
 from patients import messages
 from patients.claims import masked_name
 from patients.models import Patient, Proxy
+from patients.proxies import acts
 
 FACTS["other"] = _("who acts, or is acted for, without the family name")
 register(
@@ -52,7 +53,7 @@ def tell_of_end(event: Event) -> None:
 
 
 def _to_patient(event: Event, kind: str, proxy: Proxy) -> None:
-    facts = {"other": masked_name(proxy.user.get_full_name() or str(_("Somebody"))), "link": _link()}
+    facts = {"other": masked_name(acts.called(proxy.user)), "link": _link()}
     allowed = {name: facts[name] for name in KINDS[kind].facts}
     messages.send(event=event, kind=kind, to=proxy.patient, order=(Channel.EMAIL,), facts=lambda: allowed)
 
@@ -64,7 +65,7 @@ def _to_actor(event: Event, proxy: Proxy) -> None:
     own = Patient.objects.filter(user=proxy.user).first()
     to = Recipient(
         patient_id=proxy.patient_id,
-        name=proxy.user.get_full_name() or address,
+        name=acts.called(proxy.user),
         language=own.language if own else "en",
         addresses={Channel.EMAIL.value: address},
         channels=(Channel.EMAIL.value,) if address else (),

@@ -111,7 +111,7 @@ def _page(
     context: dict[str, Any] = {
         "nav": "me",
         "cared_for": [_row(each, each.patient.name) for each in found if each.user_id == user.pk],
-        "acting": [_row(each, _called(each.user)) for each in found if each.user_id != user.pk],
+        "acting": [_row(each, acts.called(each.user)) for each in found if each.user_id != user.pk],
         "has_record": Patient.objects.belonging_to(user).filter(user=user).exists(),
         "form": form or InviteForm(),
         "code": code,
@@ -122,10 +122,6 @@ def _page(
 def _row(proxy: Proxy, name: str) -> tuple[Proxy, str, bool]:
     is_over = proxy.is_over
     return proxy, masked_name(name) if is_over else name, is_over
-
-
-def _called(user: User) -> str:
-    return user.get_full_name() or user.email
 
 
 def _of(user: User) -> QuerySet[Proxy]:

@@ -148,10 +148,13 @@ def test_the_counter_gives_and_ends(client, mother, clinic):
 
 
 def test_the_desk_confirms_what_was_declared(client, clinic):
-    proxy = given(known(child(), clinic), evidence="declared")
+    mother = PatientFactory(name="Mother Tan", with_login=True)
+    proxy = given(known(child(), clinic), mother.user, evidence="declared")
     client.force_login(MembershipFactory(clinic=clinic).user)
     page = reverse("desk_people", args=[clinic.slug, proxy.patient.uuid])
-    assert "Authority to be checked" in client.get(page).content.decode()
+    shown = client.get(page).text
+    assert "Authority to be checked" in shown
+    assert "Mother Tan" in shown  # to compare with the document
     client.post(reverse("desk_people_check", args=[clinic.slug, proxy.patient.uuid, proxy.pk]))
     assert "Authority to be checked" not in client.get(page).content.decode()
 
