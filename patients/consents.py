@@ -49,6 +49,12 @@ def is_current(patient_id: int) -> bool:
     return bool(last and last.is_given and last.notice_version == notices.current().version)
 
 
+def must_be_asked(patient_id: int) -> bool:
+    """By page: nobody is, who said no to the notice that is valid now."""
+    last = Consent.objects.filter(patient=patient_id, purpose=CARE).order_by("-pk").first()
+    return last is None or last.notice_version != notices.current().version
+
+
 def agree(*, patient: Patient, by: User | None, how: Asked, clinic_id: int | None = None) -> bool:
     """To care and booking. Whether it had to be written: once for each version."""
     with transaction.atomic():

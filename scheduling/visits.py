@@ -247,7 +247,7 @@ def me(request: HttpRequest) -> HttpResponse:
     patient = Patient.objects.filter(user=user).first()
     context = {
         "nav": "me",
-        "must_agree": patient is not None and not consents.is_current(patient.pk),
+        "must_agree": patient is not None and consents.must_be_asked(patient.pk),
         "courses": courses.courses(courses.own_requests(user)),
         "upcoming": mine.live().filter(ends_at__gte=now).order_by("starts_at"),
         "waiting": waiting_of(user_of(request)),

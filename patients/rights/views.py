@@ -16,6 +16,7 @@ from clinic_booking import audit
 from clinic_booking.accounts import codes, step_up
 from clinic_booking.context import Request
 from clinic_booking.models import User
+from clinic_booking.templatetags.page import phone
 from patients import consents, contacts
 from patients.models import DataCopy, Patient, PrivacyRequest
 from patients.rights import accesses, copies, forms, notices, parts, purposes, requests
@@ -39,7 +40,7 @@ def centre(request: Request) -> HttpResponse:
         "nav": "me",
         "patient": patient,
         "notice": notices.current(),
-        "is_current": consents.is_current(patient.pk),
+        "must_agree": consents.must_be_asked(patient.pk),
         "purposes": purposes.of(patient),
         "requests": PrivacyRequest.objects.filter(patient=patient).order_by("-pk")[:SHOWN],
     }
@@ -83,7 +84,13 @@ def consent(request: Request, purpose: str) -> HttpResponse:
     if request.method == "POST":
         _say(request, patient, found, is_given=request.POST.get("say") == "yes")
         return redirect("my_privacy")
-    context = {"nav": "me", "purpose": found, "notice": notices.current()}
+    context = {
+        "nav": "me",
+        "purpose": found,
+        "notice": notices.current(),
+        "may_agree": not found.is_given or (found.is_required and not consents.is_current(patient.pk)),
+        "may_refuse": found.is_given or not found.is_asked,
+    }
     return render(request, "patients/rights/consent.html", context)
 
 
@@ -132,7 +139,7 @@ def my_copies(request: Request) -> HttpResponse:
     rows = [(copy, copies.token_of(copy), copy.is_over(now)) for copy in found]
     template = "patients/rights/_copies.html" if request.htmx else "patients/rights/copies.html"
     is_waiting = any(copy.ready_at is None for copy in found)
-    context = {"nav": "me", "rows": rows, "is_waiting": is_waiting, "forms": DataCopy.Form.choices}
+    context = {"nav": "me", "rows": rows, "is_waiting": is_waiting, "forms": DataCopy.Form.choices[::-1]}
     return render(request, template, context)
 
 
@@ -210,7 +217,7 @@ def details(request: Request) -> HttpResponse:
     """The telephone number at once; an e-mail address when the code that went there comes back."""
     patient = me(request)
     form = forms.OwnDetailsForm(
-        request.POST or None, initial={"phone": patient.phone, "email": patient.email}
+        request.POST or None, initial={"phone": phone(patient.phone), "email": patient.email}
     )
     if request.method == "POST" and form.is_valid():
         if not step_up.is_fresh(request):

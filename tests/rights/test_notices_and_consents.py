@@ -112,8 +112,13 @@ def test_withdrawal_of_care_reaches_the_privacy_officer(client, patient):
     consents.agree(patient=patient, by=patient.user, how=consents.Asked("web"))
     client.force_login(patient.user)
     url = reverse("my_consent", args=[CARE])
-    assert "we can no longer book for you" in client.get(url).content.decode()
+    shown = client.get(url).text
+    assert "we can no longer book for you" in shown
+    assert "I agree</button>" not in shown
     client.post(url, {"say": "no"})
+    assert 'value="yes"' in client.get(url).text
+    # Who said no to this notice is not asked by each page.
+    assert not any("notice is new" in client.get(reverse(page)).text for page in ("me", "my_privacy"))
     asked = PrivacyRequest.objects.get()
     assert (asked.kind, asked.patient, asked.identity_proof) == ("withdrawal", patient, "login")
     assert not consents.is_current(patient.pk)
