@@ -13,8 +13,10 @@ from clinic_booking.errors import NotAllowed
 from clinic_booking.models import AuditEvent, Event
 from clinic_booking.retention import breach
 from clinic_booking.retention.models import Incident
-from patients.retention import letters
+from patients.models import Patient
+from patients.retention import affected, letters
 from tests import factories
+from tests.audit.test_changes import as_web_request_of
 
 pytestmark = pytest.mark.django_db
 AT = dt.datetime(2026, 3, 10, 15, 30, tzinfo=dt.UTC)  # half past eleven at night in Singapore
@@ -143,6 +145,18 @@ def test_drill(client, officer, receptionist, clinic):
     incident.refresh_from_db()
     assert incident.closed_at
     assert AuditEvent.objects.filter(subject=f"incident:{incident.pk}", action="export").count() == 2
+
+
+def test_who_was_changed_is_affected_too(officer, receptionist):
+    """By somebody who opened no page."""
+    changed = factories.PatientFactory()
+    factories.PatientFactory()
+    as_web_request_of(receptionist, lambda: Patient.objects.filter(pk=changed.pk).update(name="Another"))
+    incident = Incident(title="Changed names", discovered_at=AT, actor_id=receptionist.pk)
+    assert affected.patient_ids(incident) == {changed.pk}
+    incident.subject_kind = "booking"
+    assert affected.patient_ids(incident) == set()
+    assert affected.patient_ids(Incident(title="No trace", discovered_at=AT)) == set()
 
 
 FACTS = {
