@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
@@ -58,6 +60,10 @@ def test_all_is_brought_to_the_current_keys(kept, new, settings, capsys):
     everything_reads(kept)
     call_command("rotate_keys", "--dry-run")
     assert "3 by old" in capsys.readouterr().out
+    call_command("rotate_keys", "--dry-run", "--json")
+    said = json.loads(capsys.readouterr().out)
+    assert said["columns"]["index of identity numbers"] == {"current": "new", "by_key": {"old": 3}}
+    assert said["left"] > 3
     assert {crypto.key_of(each) for each in columns()} == {"old"}
     call_command("rotate_keys", "--batch", "2")
     assert "the old ones may go" in capsys.readouterr().out
