@@ -27,7 +27,7 @@ lint: install  ## ruff, mypy and known vulnerabilities of what we depend on
 bench: install  ## the figures of docs/performance.md on this machine
 	@exec $(PY) -m bench $(ARGS)
 
-security: install  ## wapiti and sqlmap against a demo of their own, 15 minutes or ARGS="--minutes 4"
+security: install  ## wapiti and sqlmap against a demo of their own, 30 minutes at most or ARGS="--minutes 60"
 	@exec $(PY) -m security $(ARGS)
 
 backup: install  ## an encrypted backup in BACKUP_DIR (docs/ops.md)

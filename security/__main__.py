@@ -1,212 +1,154 @@
-"""`make security`: wapiti3 and sqlmap against a demo of their own. Ends non-zero for a finding that is not explained.
+"""`make security`: wapiti3 and sqlmap against a demo of their own, as nobody and as a patient.
 
-Everything happens in a database that is made for it and goes with it. ARGS="--minutes 4" for a short look.
+Everything happens in a database that is made for it and goes with it. Ends non-zero for a finding that is not explained,
+and for an address or a field that was not tried. ARGS="--minutes 60" where the machine is slow or busy.
 """
 
 import argparse
 import json
-import os
 import re
 import signal
-import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from clinic_booking import local
-from clinic_booking.local import demo
-from clinic_booking.local.keeper import free_port
-from security.targets import Target, targets
+from security import wapiti
+from security.sqlmap import Tried, findings, sqlmap
+from security.system import Served, side_by_side, system
+from security.targets import Request, is_within, name_of, targets
 from security.tools import LOCAL, ROOT, bin_of, explained, say
+from security.visitors import Visitor
+from security.wapiti import Finding
 
-MODULES = (
-    "csp,cookieflags,http_headers,exec,file,redirect,sql,xss,permanentxss,crlf,csrf,methods,upload,timesql"
-)
-SERIOUS = {"Internal Server Error"}  # of what wapiti calls anomalies; a time-out under its load is none
-INJECTION = re.compile(r"^Parameter: (.+)$", re.MULTILINE)
-Finding = dict[str, Any]
+WALK_SHARE, SQLMAP_SHARE = 0.2, 0.4  # of the time, at most; what is left over goes to the next
+NOT_IN = {401, 403, 404, 405, 429}  # the door's answers: what is behind it was not reached
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make security")
-    parser.add_argument("--minutes", type=float, default=15, help="for all scans together (15)")
+    parser.add_argument("--minutes", type=float, default=30, help="at most, for all scans together (30)")
     parser.add_argument("--only", choices=["wapiti", "sqlmap"], help="one of the two")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else the demo would outlive it
     programs = bin_of("scanners")
-    with system() as (site, cookie):
-        ends = time.monotonic() + options.minutes * 60
-        say(f"The demo answers on {site}")
-        found: list[Finding] = []
-        if options.only != "sqlmap":
-            for who, given in (("anonymous", ""), ("patient", cookie)):
-                left = (ends - time.monotonic()) / (3 if who == "anonymous" else 2)
-                found += wapiti(programs, site, who, given, max(30, left))
-        if options.only != "wapiti":
-            found += sqlmap(programs, site, cookie, ends)
-    return report(found)
+    with system() as served:
+        return report(*scan(programs, served, options.minutes * 60, options.only or ""))
 
 
-@contextmanager
-def system() -> Iterator[tuple[str, str]]:
-    """The address, and the cookie of a patient who is logged in. No limits: they would only hide what is behind."""
-    with ExitStack() as stack:
-        addresses = stack.enter_context(local.services("security-data", durable=False))
-        port, double = free_port(), free_port()
-        site = f"http://127.0.0.1:{port}"
-        os.environ.update(addresses, DJANGO_SETTINGS_MODULE="clinic_booking.settings", SITE_URL=site)
-        os.environ.update(
-            RATE_LIMITS="off", HOLDS_PER_ADDRESS="0", UNKNOWN_SHARE_PERCENT="100", LOG_LEVEL="ERROR"
+def scan(
+    programs: Path, served: list[Served], seconds: float, only: str
+) -> tuple[list[Finding], list[Finding]]:
+    """What is wrong, and what was not tried."""
+    began = time.monotonic()
+    requests = walk(programs, served, seconds * WALK_SHARE)
+    found, left = [], []
+    if only != "wapiti":
+        tried = inject(
+            programs, served, requests, began + seconds * (1 if only else WALK_SHARE + SQLMAP_SHARE)
         )
-        os.environ.update(STRIPE_API_BASE=f"http://127.0.0.1:{double}")
-        LOCAL.mkdir(parents=True, exist_ok=True)
-        for command in ("migrate", "seed_demo"):
-            say(f"{command} …")
-            subprocess.run(
-                [sys.executable, "manage.py", command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
-            )
-        stripe = ["manage.py", "stripe_double", "--port", str(double), "--webhook", f"{site}/stripe/webhook/"]
-        stack.enter_context(process("stripe", [*stripe, "--state", str(LOCAL / "stripe.json")]))
-        stack.enter_context(process("web", demo.uvicorn(port)))
-        for _ in range(600):
-            if demo.answers(port, "/healthz"):
-                break
-            time.sleep(0.1)
-        yield site, cookie_of_a_patient()
+        found += findings(tried)
+        left += [
+            missed("sqlmap", each.target.who, each.target.name, "") for each in tried if not each.is_whole
+        ]
+    if only != "sqlmap":
+        for each, late in attack(programs, served, requests, seconds - (time.monotonic() - began)):
+            found += each
+            left += late
+    for each in served:
+        found += faults(each)
+        left += unreached(each)
+        if not each.is_still_in():
+            left.append(missed("login", each.visitor.name, "", "was logged out on the way"))
+    say(f"{(time.monotonic() - began) / 60:.1f} minutes")
+    return found, left
 
 
-@contextmanager
-def process(name: str, arguments: list[str]) -> Iterator[None]:
-    with (LOCAL / f"{name}.log").open("w") as log:
-        running = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=log, stderr=log)
-        try:
-            yield
-        finally:
-            running.terminate()
-            running.wait(20)
-
-
-def cookie_of_a_patient() -> str:
-    import django
-
-    django.setup()
-    from django.conf import settings
-    from django.test import Client
-
-    from clinic_booking.models import User
-
-    client = Client()
-    client.force_login(User.objects.get(username="patient@demo.example"))
-    name = settings.SESSION_COOKIE_NAME
-    return f"{name}={client.cookies[name].value}"
-
-
-# -- wapiti --------------------------------------------------------------------------------------
-
-
-def wapiti(programs: Path, site: str, who: str, cookie: str, seconds: float) -> list[Finding]:
-    say(f"wapiti, {who}: up to {seconds:.0f} s")
-    out = LOCAL / f"wapiti-{who}.json"
-    out.unlink(missing_ok=True)
-    each = max(10, int(seconds / 16))
-    command = [str(programs / "wapiti"), "-u", f"{site}/", "--scope", "domain", "-m", MODULES, "-f", "json"]
-    command += ["-o", str(out), "--no-bugreport", "--flush-session", "--store-session", str(LOCAL / who)]
-    command += ["--max-scan-time", str(int(seconds / 3)), "--max-attack-time", str(each), "-d", "5"]
-    command += ["-x", f"{site}/logout/", "-x", f"{site}/static/", "--tasks", "8", "-v", "1"]
-    if cookie:
-        command += ["-C", cookie]
-    with (LOCAL / f"wapiti-{who}.log").open("w") as log:
-        with_limit(command, log, seconds + 120)
-    if not out.exists():
-        raise SystemExit(f"wapiti wrote no report: {(LOCAL / f'wapiti-{who}.log')} says why.")
-    answer = json.loads(out.read_text())
-    say(f"wapiti, {who}: {answer['infos'].get('crawled_pages_nbr', '?')} pages")
-    return list(findings_of_wapiti(answer, who))
-
-
-def findings_of_wapiti(answer: dict[str, Any], who: str) -> Iterator[Finding]:
-    for part in ("vulnerabilities", "anomalies"):
-        for category, hits in answer[part].items():
-            for hit in hits:
-                if part == "anomalies" and category not in SERIOUS:
-                    continue
-                if part == "vulnerabilities" and hit["level"] == 0:
-                    continue
-                yield {
-                    "tool": "wapiti",
-                    "as": who,
-                    "category": category,
-                    "path": urlsplit(hit["path"]).path,
-                    "method": hit["method"],
-                    "parameter": hit.get("parameter") or "",
-                    "info": hit["info"],
-                }
-
-
-# -- sqlmap --------------------------------------------------------------------------------------
-
-
-def sqlmap(programs: Path, site: str, cookie: str, ends: float) -> list[Finding]:
-    found: list[Finding] = []
-    asked = list(targets())
-    for number, target in enumerate(asked, start=1):
-        left = ends - time.monotonic()
-        if left < 10:
-            say(
-                f"sqlmap: the time is over before {target.path}; {len(asked) - number + 1} targets are left out"
-            )
-            break
-        say(f"sqlmap {number}/{len(asked)}: {target.method} {target.path}")
-        found += one_target(programs, site, cookie, target, left / (len(asked) - number + 1) + 20)
-    return found
-
-
-def one_target(programs: Path, site: str, cookie: str, target: Target, seconds: float) -> Iterator[Finding]:
-    command = [
-        str(programs / "sqlmap"),
-        "--batch",
-        "--disable-coloring",
-        "--dbms",
-        "PostgreSQL",
-        "--flush-session",
-    ]
-    command += ["--level", "1", "--risk", "1", "--threads", "4", "--timeout", "10", "--technique", "BEUST"]
-    command += ["--output-dir", str(LOCAL / "sqlmap"), "-u", site + target.path, "--ignore-code", "*"]
-    command += ["--answers", "redirect=N,follow=N,cookies=N"]
-    cookies = cookie if target.logged_in else ""
-    if target.data:
-        token = "x" * 32
-        cookies = "; ".join(filter(None, [cookies, f"csrftoken={token}"]))
-        command += ["--data", f"{target.data}&csrfmiddlewaretoken={token}", "--skip", "csrfmiddlewaretoken"]
-    if cookies:
-        command += ["--cookie", cookies]
-    log = LOCAL / f"sqlmap-{target.name}.log"
-    with log.open("w") as file:
-        with_limit(command, file, seconds)
-    for parameter in INJECTION.findall(log.read_text()):
-        yield {
-            "tool": "sqlmap",
-            "as": "patient" if target.logged_in else "anonymous",
-            "category": "SQL injection",
-            "path": target.path.split("?")[0],
-            "method": target.method,
-            "parameter": parameter,
-            "info": f"see {log.relative_to(ROOT)}",
+def walk(programs: Path, served: list[Served], seconds: float) -> dict[str, list[Request]]:
+    with side_by_side(len(served)) as pool:
+        results = list(pool.map(lambda each: wapiti.walk(programs, each, seconds), served))
+    for each, (number, kept) in zip(served, results, strict=True):
+        addresses = len({request.name for request in kept})
+        say(f"{each.visitor.name}: {number} pages and forms, of {len(kept)} kinds, at {addresses} addresses")
+    return divided(
+        {
+            each.visitor.name: [one for one in kept if is_inside(one, each.visitor)]
+            for each, (_number, kept) in zip(served, results, strict=True)
         }
+    )
 
 
-def with_limit(command: list[str], log: Any, seconds: float) -> None:
-    running = subprocess.Popen(command, cwd=LOCAL, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        running.wait(seconds)
-    except subprocess.TimeoutExpired:
-        say("  its time is over")
-        running.terminate()
-        running.wait(20)
+def is_inside(request: Request, visitor: Visitor) -> bool:
+    """By the table, or because the answer was no redirect: perhaps to the door."""
+    return request.name in visitor.inside[request.method] or request.status in (200, 409, 422)
+
+
+def divided(requests: dict[str, list[Request]]) -> dict[str, list[Request]]:
+    """What needs no login is tried without one, and not again."""
+    first: list[Request] = []
+    for who, found in requests.items():
+        mine = [one for one in found if not any(is_within(one, other) for other in first)]
+        first += mine
+        requests[who] = mine
+        say(f"as {who}: {len(mine)} kinds, {sum(len(one.fields) for one in mine)} fields")
+    return requests
+
+
+def inject(
+    programs: Path, served: list[Served], requests: dict[str, list[Request]], ends: float
+) -> list[Tried]:
+    of_each = [list(targets(each.visitor, requests[each.visitor.name])) for each in served]
+    in_turn = [target for several in zip_longest(*of_each) for target in several if target]
+    tried = sqlmap(programs, {each.visitor.name: each for each in served}, in_turn, ends)
+    say(f"sqlmap: {sum(each.is_whole for each in tried)} of {len(tried)} targets")
+    return tried
+
+
+def attack(
+    programs: Path, served: list[Served], requests: dict[str, list[Request]], seconds: float
+) -> Iterator[tuple[list[Finding], list[Finding]]]:
+    several = [(each, modules) for each in served for modules in wapiti.MODULES]
+    for each in served:
+        wapiti.keep(each, requests[each.visitor.name])
+    with side_by_side(len(several)) as pool:
+        results = list(pool.map(lambda one: wapiti.attack(programs, *one, seconds), several))
+    for (each, modules), (found, late) in zip(several, results, strict=True):
+        who = each.visitor.name
+        say(f"wapiti as {who}: {modules}: {len(found)} findings{', no end' if late else ''}")
+        yield found, [missed("wapiti", who, module, "its time was over") for module in late]
+
+
+def missed(tool: str, who: str, what: str, why: str) -> Finding:
+    return {"tool": tool, "as": who, "name": what, "info": why or "its time was over"}
+
+
+def unreached(served: Served) -> Iterator[Finding]:
+    """Addresses that let this visitor in, by the table of access, and of which only the door was seen."""
+    reached = {(method, name_of(path)) for method, path, status in served.answers() if status not in NOT_IN}
+    for method, names in served.visitor.inside.items():
+        for name in sorted(names):
+            if (method, name) not in reached:
+                yield missed("reached", served.visitor.name, f"{method} {name}", "nobody got in")
+
+
+def faults(served: Served) -> Iterator[Finding]:
+    """Whatever the scanners made of them."""
+    asked = Counter(status // 100 for _method, _path, status in served.answers())
+    say(f"{served.visitor.name}: {sum(asked.values())} requests, {dict(sorted(asked.items()))} hundreds")
+    for method, path in sorted({(m, p) for m, p, status in served.answers() if status >= 500}):
+        info = f"see {served.log.relative_to(ROOT)}"
+        yield {
+            "tool": "server",
+            "as": served.visitor.name,
+            "category": "Internal Server Error",
+            "path": path,
+            "method": method,
+            "parameter": "",
+            "info": info,
+        }
 
 
 # -- Report --------------------------------------------------------------------------------------
@@ -219,23 +161,33 @@ def reason_for(finding: Finding, known: dict[str, list[dict[str, Any]]]) -> str:
     return ""
 
 
-def report(found: list[Finding]) -> int:
+def report(found: list[Finding], left: list[Finding]) -> int:
     known = explained()
-    lines, bad = ["# Findings above informational", ""], 0
+    bad = unexplained = 0
+    lines = ["# Findings above informational", ""]
     seen = {json.dumps(finding, sort_keys=True): finding for finding in found}
     for finding in seen.values():
         reason = reason_for(finding, known)
         bad += not reason
         where = f"{finding['method']} {finding['path']} {finding['parameter']}".strip()
-        lines.append(
-            f"- {'explained' if reason else '**OPEN**'}: {finding['tool']} as {finding['as']}: {finding['category']}, "
-            f"{where}: {finding['info']}{f' ({reason})' if reason else ''}"
-        )
+        what = f"{finding['tool']} as {finding['as']}: {finding['category']}, {where}: {finding['info']}"
+        lines.append(f"- {mark(reason)}: {what}{f' ({reason})' if reason else ''}")
+    lines += ["", "# Not tried", ""]
+    for each in left:
+        reason = reason_for(each, known)
+        unexplained += not reason
+        what = f"{each['tool']} as {each['as']}: {each['name']}: {each['info']}"
+        lines.append(f"- {mark(reason)}: {what}{f' ({reason})' if reason else ''}")
     path = LOCAL / "report.md"
-    path.write_text("\n".join([*lines, "", f"{len(seen)} findings, {bad} open.", ""]))
-    say("\n".join(lines[2:]))
-    say(f"{len(seen)} findings, {bad} open. The report is {path.relative_to(ROOT)}.")
-    return 1 if bad else 0
+    total = f"{len(seen)} findings, {bad} open. {len(left)} not tried, {unexplained} without a reason."
+    path.write_text("\n".join([*lines, "", total, ""]))
+    say("\n".join(lines))
+    say(f"{total} The report is {path.relative_to(ROOT)}.")
+    return 1 if bad or unexplained else 0
+
+
+def mark(reason: str) -> str:
+    return "explained" if reason else "**OPEN**"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ A new address needs its line: write what should be, not what is. Where rows are 
 each kind.
 """
 
+import re
+
 TABLE = """
 #                            AGPO RNDMF E PA   AGPO RNDMF E PA
 # The door: login, account, second factor
@@ -288,3 +290,18 @@ billing: gstrate
 
 # Asked by machines that watch over the service, without a login.
 PROBES = {"healthz", "readyz", "metrics"}
+
+
+def rows(text):
+    """Section -> name -> the columns without their gaps."""
+    found, section = {}, ""
+    for line in text.splitlines():
+        if line.startswith("# "):
+            section = line[2:]
+        elif line and line[0] != "#":
+            name, *columns = re.split(r"\s{2,}", line)
+            if len(columns) == 1 and len(name.split()) > 1:  # a name as long as its column
+                name, first = name.split(maxsplit=1)
+                columns = [first, *columns]
+            found.setdefault(section, {})[name] = [column.replace(" ", "") for column in columns]
+    return found

@@ -1,7 +1,5 @@
 """Every address × every visitor, by looking and by acting, as tests/access/table.py says."""
 
-import re
-
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import AnonymousUser
@@ -11,25 +9,10 @@ from django.urls import reverse
 from clinic_booking.models import User
 from scheduling import consumers
 from tests.access import trying
-from tests.access.table import ADMIN, PROBES, SOCKETS, TABLE
+from tests.access.table import ADMIN, PROBES, SOCKETS, TABLE, rows
 from tests.access.world import VISITORS, World
 
 pytestmark = pytest.mark.django_db
-
-
-def rows(text):
-    """Section -> name -> the columns without their gaps."""
-    found, section = {}, ""
-    for line in text.splitlines():
-        if line.startswith("# "):
-            section = line[2:]
-        elif line and line[0] != "#":
-            name, *columns = re.split(r"\s{2,}", line)
-            if len(columns) == 1 and len(name.split()) > 1:  # a name as long as its column
-                name, first = name.split(maxsplit=1)
-                columns = [first, *columns]
-            found.setdefault(section, {})[name] = [column.replace(" ", "") for column in columns]
-    return found
 
 
 SECTIONS = rows(TABLE)

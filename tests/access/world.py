@@ -44,11 +44,11 @@ SENT = {
 
 
 class World:
-    def __init__(self):
+    def __init__(self, patient=None):
         self.clinic = factories.ClinicFactory(slug="here", late_cancel_percent=0)
         self.practitioner = factories.PractitionerFactory()
         self.station = factories.StationFactory(clinic=self.clinic)
-        self.patient = factories.PatientFactory(with_login=True)
+        self.patient = patient or factories.PatientFactory(with_login=True)
         self.users = self._users()
         self.practitioner.user = self.users["doctor"]
         self.practitioner.save()
@@ -75,7 +75,10 @@ class World:
         self.hold = factories.hold(slots[1:2], service=self.service, owner=SECRET)
         self.note = DeskNote.objects.create(booking=self.booking, text="x", written_by=self.users["doctor"])
         data = {"booking": self.booking.pk, "reference": self.booking.reference, "version": 1}
-        event = publish("appointment.booked", f"booking:{self.booking.pk}", data, clinic_id=self.clinic.pk)
+        with transaction.atomic():
+            event = publish(
+                "appointment.booked", f"booking:{self.booking.pk}", data, clinic_id=self.clinic.pk
+            )
         failed = Notification.Status.FAILED
         self.message = Notification.objects.create(event=event, kind="booked", status=failed, attempts=10)
         with transaction.atomic():
