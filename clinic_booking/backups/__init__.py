@@ -58,7 +58,7 @@ def make(*, tell: Tell = lambda _line: None) -> Path:
     for place in copies:
         for each in (path, _manifest(path)):
             shutil.copy2(each, place / each.name)
-    tell(f"{path.name}: {path.stat().st_size} bytes, {1 + len(copies)} place(s)")
+    tell(f"{path}: {path.stat().st_size} bytes, {1 + len(copies)} place(s)")
     return path
 
 
