@@ -9,7 +9,7 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +19,7 @@ from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from clinic_booking.accounts import step_up
 from clinic_booking.accounts.admin import reset_second_factor, unlock
 from clinic_booking.accounts.staff import without_patients
 from clinic_booking.messages import kinds
@@ -86,6 +87,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
             (_("Rights"), {"fields": fields + more}),
             (_("Times"), {"fields": ["last_login", "date_joined"]}),
         ]
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """Whoever finds an open screen must not make themselves a way in."""
+        if not step_up.is_fresh(request):
+            return step_up.ask(request)
+        return super().user_change_password(request, id, form_url)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         own = ["office", "is_staff"] if obj and obj.pk == request.user.pk else []

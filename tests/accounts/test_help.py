@@ -45,6 +45,40 @@ def test_reset_wants_a_fresh_proof(client, admin, receptionist, app):
     assert factors.has_second(receptionist)
 
 
+def test_password_of_a_colleague_wants_a_fresh_proof(client, admin, receptionist):
+    page, before = f"{USERS}{receptionist.pk}/password/", receptionist.password
+    assert client.get(page).status_code == 200
+    session = client.session
+    step_up.forget(session)
+    session.save()
+    new = {"password1": "a-long-enough-sentence", "password2": "a-long-enough-sentence"}
+    assert client.post(page, new).headers["location"].startswith("/step-up/")
+    receptionist.refresh_from_db()
+    assert receptionist.password == before
+
+
+def test_password_of_a_colleague_is_long_and_ends_their_sessions(client, admin, receptionist, app):
+    theirs, page = type(client)(), f"{USERS}{receptionist.pk}/password/"
+    theirs.force_login(receptionist)
+    for word, status in (("elevenchars", 200), ("a-long-enough-sentence", 302)):
+        assert theirs.get("/account/").status_code == 200
+        assert client.post(page, {"password1": word, "password2": word}).status_code == status
+    assert theirs.get("/account/").status_code == 302
+
+
+def test_administrator_gives_the_own_login_no_other_office(client):
+    me = factories.UserFactory(is_staff=True, office="system_admin")
+    client.force_login(me)
+    page = f"{USERS}{me.pk}/change/"
+    form = client.get(page).context["adminform"].form
+    rights = {"office": "privacy_officer", "is_superuser": "on", "groups": [], "user_permissions": []}
+    assert not set(rights) & set(form.fields)
+    given = {name: form.initial.get(name) or "" for name in form.fields}
+    client.post(page, given | {"office": "privacy_officer", "is_superuser": "on"})
+    me.refresh_from_db()
+    assert (me.office, me.is_superuser) == ("system_admin", False)
+
+
 def test_reset_ends_open_sessions(client, admin, receptionist, app):
     factors.reset(receptionist)
     open_before = type(client)()

@@ -119,9 +119,9 @@ def test_passkey_is_a_fresh_proof_of_its_own_login_alone(patient, other_patient)
     session = page.session
     step_up.forget(session)
     session.save()
-    for phone, expected in ((theirs, 422), (mine, 302)):
+    for phone, lie, expected in ((theirs, {}, 422), (mine, {"verified": False}, 422), (mine, {}, 302)):
         asked = page.post("/passkey/options/").json()["publicKey"]
-        answer = page.post("/step-up/?next=/account/", {"credential": phone.sign(asked)})
+        answer = page.post("/step-up/?next=/account/", {"credential": phone.sign(asked, **lie)})
         assert answer.status_code == expected
 
 
