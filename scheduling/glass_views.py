@@ -76,7 +76,7 @@ def ask(request: Request, clinic: str) -> HttpResponse:
         if opened:
             return redirect("glass_record", here.slug, opened[0].pk)
         form.add_error(None, _("Nobody of this name and number is known at another clinic of ours."))
-    context = {"nav": "desk", "clinic": here, "form": form, "mine": live(request)}
+    context = {"nav": "desk", "tab": "glass", "clinic": here, "form": form, "mine": live(request)}
     return render(request, "scheduling/glass.html", context, status=422 if form.is_bound else 200)
 
 
@@ -98,7 +98,7 @@ def record(request: Request, clinic: str, pk: int) -> HttpResponse:
         fields=["contacts", "visits"],
         reason=found.reason,
     )
-    context = {"nav": "desk", "clinic": here, "glass": found, "patient": patient}
+    context = {"nav": "desk", "tab": "glass", "clinic": here, "glass": found, "patient": patient}
     context["visits"] = visits.select_related("clinic", "service", "practitioner").order_by("-starts_at")[
         :SHOWN
     ]
