@@ -17,6 +17,7 @@ WITHOUT = [
 ]
 FLAGS = [
     f"--disable-features={','.join(WITHOUT)}",
+    "--disable-site-isolation-trials",  # all that is shown comes from one machine: no new process for each page
     "--in-process-gpu",
     "--no-sandbox",
     "--disable-gpu",
