@@ -13,6 +13,19 @@ declare("test", "test", {})  # for tests of the kernel, which are about no topic
 savings.hash_passwords_quickly()
 savings.look_for_static_files_once()
 
+# Begun first, so that at the end no core waits for one long test.
+LONG = (
+    *("billing/test_payment_model.py", "killed/test_handlers.py", "test_crash.py", "test_stateful.py"),
+    *("test_changes_hold.py", "access/test_table.py", "test_fuzz.py", "scheduling/test_races.py"),
+    *("test_live.py", "e2e/test_desk_soak.py", "e2e/test_money_pages.py", "e2e/test_contracts.py"),
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """After those who shuffle."""
+    items.sort(key=lambda item: not str(item.path).endswith(LONG))
+
 
 def pytest_collection_finish():
     """No test's time is running yet."""
