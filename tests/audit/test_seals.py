@@ -115,6 +115,35 @@ def test_a_seal_without_the_key_is_a_forgery(sealed, settings):
     assert ("seal", f"seal 1 of {timezone.localdate()} was changed") in found()
 
 
+def forged(**values):
+    """A seal as whoever can write the table makes one."""
+    last = AuditSeal.objects.last()
+    made = {"number": last.number + 1, "day": last.day, "previous": last.mac, "key_id": last.key_id}
+    return AuditSeal(**{**made, "mac": b"forged", **values})
+
+
+def test_forged_word_of_retention_hides_no_deletion(sealed):
+    until = (timezone.now() + dt.timedelta(1)).isoformat()
+    forged(kind="dropped", payload=json.dumps({"until": until, "table": EVENT})).save(force_insert=True)
+    gone = nth(1)
+    as_superuser(f"DELETE FROM {EVENT} WHERE id = %s", gone)
+    assert {what for what, _where in found()} == {"seal", "deleted"}
+
+
+def test_seal_of_another_chain_is_named(sealed):
+    """Sound in itself, as of a copy that went its own way."""
+    seal = forged(kind="closing", previous=b"another")
+    seal.mac = seals._seal_mac(seals.keys()[0], seal)
+    seal.save(force_insert=True)
+    assert found() == [("seal", f"seal {seal.number} of {seal.day} does not follow the seal before it")]
+
+
+def test_hash_of_a_row_needs_the_key():
+    """Else a name could be guessed from it."""
+    row = (1, 2, "view", False)
+    assert seals._row_mac(b"one", "events", row) != seals._row_mac(b"two", "events", row)
+
+
 def test_another_key_seals_and_the_old_one_proves(sealed, settings):
     settings.AUDIT_KEYS = ["new", *settings.AUDIT_KEYS]
     audit.record(audit.Action.VIEW, "patient:8", by=None)
