@@ -4,6 +4,8 @@ import datetime as dt
 import json
 
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import Sum
@@ -44,6 +46,10 @@ def found(words, text):
 def test_silent_person_is_made_anonymous():
     person = someone()
     visit(person, status="noshow")
+    kind = ContentType.objects.get_for_model(Patient)
+    LogEntry.objects.create(
+        user=person.user, content_type=kind, object_id=person.pk, object_repr=person.name, action_flag=2
+    )
     before = secrets_of(person)
     assert found(before, dump()) == before
     outcome = erase()[DataClass.INACTIVE_ACCOUNT, "patient"]
@@ -146,6 +152,17 @@ def test_what_ran_out_is_deleted_in_its_time(patient):
     for days in (80, 100):
         old_wait(patient, days=days)
     erase()
+    assert Hold.objects.count() == WaitlistEntry.objects.count() == 1
+
+
+def test_what_ran_out_of_a_held_patient_waits(patient):
+    old_hold(patient, days=9)
+    old_wait(patient, days=100)
+    holds.preserve(patient, "Refused", timezone.now() + dt.timedelta(days=30))
+    found = erase()
+    for data_class, subject in ((DataClass.EXPIRED_HOLD, "hold"), (DataClass.WAITLIST, "waitlist_entry")):
+        outcome = found[data_class, subject]
+        assert (outcome.due, outcome.blocked, outcome.left) == (0, 1, 0)
     assert Hold.objects.count() == WaitlistEntry.objects.count() == 1
 
 

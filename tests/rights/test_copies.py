@@ -180,6 +180,13 @@ def test_code_of_one_copy_opens_no_other(client, patient, other_patient, ready):
     assert client.post(file, {"code": digits}).status_code == 422
 
 
+def test_not_too_many_copies_a_day(client, patient):
+    client.force_login(patient.user)
+    answers = [client.post(reverse("my_copies"), {"form": "json"}).status_code for _n in range(11)]
+    assert answers == [302] * 10 + [429]
+    assert DataCopy.objects.count() == copies.MOST_A_DAY
+
+
 def test_copy_is_over_after_a_day(client, patient, ready):
     copy = ready()
     yesterday = timezone.now() - timedelta(hours=25)

@@ -7,6 +7,7 @@ from django.core import mail
 from django.db import DatabaseError, transaction
 from django.urls import reverse
 
+from clinic_booking.accounts import step_up
 from clinic_booking.models import AuditEvent, Event, User
 from patients.models import DataCopy, PrivacyRequest, PrivacyStep
 from patients.retention.models import LegalHold
@@ -258,6 +259,20 @@ def test_desk_confirms_details_and_consent_at_check_in(client, slots, service, p
     kept = patient.consents.get()
     assert (kept.channel, kept.evidence["form"], kept.actor) == ("desk", "check_in", receptionist)
     assert client.post(url, {"say": "else"}).status_code == 404
+
+
+def test_own_details_want_a_fresh_proof(client, patient):
+    """Where letters and codes go is what somebody at an open screen would change first."""
+    client.force_login(patient.user)
+    session = client.session
+    step_up.forget(session)
+    session.save()
+    answer = client.post(reverse("my_details"), {"phone": "9000 7777", "email": "thief@example.com"})
+    assert answer.headers["location"].startswith(reverse("step_up"))
+    before = (patient.email, patient.phone)
+    patient.refresh_from_db()
+    assert (patient.email, patient.phone) == before
+    assert mail.outbox == []
 
 
 def test_new_address_counts_when_its_code_came_back(client, patient):
