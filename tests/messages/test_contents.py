@@ -44,13 +44,14 @@ def facts_of(kind, visit):
     clinic = visit.clinic
     hold = factories.HoldFactory.build(clinic=clinic, service=visit.service, practitioner=visit.practitioner)
     proposal = SimpleNamespace(from_starts_at=visit.starts_at, plan=SimpleNamespace(clinic=clinic))
+    waiting = SimpleNamespace(session=visit.session)
     made = {
         **notifications.FACTS,
         "planned": lambda visit: notifications._several_planned([visit, visit]),
         "needs_new_time": notifications._to_choose,
         "reminder": lambda visit: reminders._facts([visit]),
         "replanned": lambda visit: notifications._new_time(visit, proposal),
-        "offer": lambda _: waitlist_mail._offered(SimpleNamespace(pk=1, hold=hold)),
+        "offer": lambda _: waitlist_mail._offered(SimpleNamespace(pk=1, hold=hold, entry=waiting)),
         "not_booked": lambda _: money_kinds.not_booked(
             Payment(hold=hold, amount_cents=6500), is_refunded=True
         ),
