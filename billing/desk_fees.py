@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from billing import counter, waivers
+from billing.desk_views import home_of
 from billing.models import Bill
 from clinic_booking.context import Request
 from clinic_booking.errors import NamedError
@@ -25,7 +26,10 @@ from scheduling.views import see_other
 def waive(request: Request, clinic: str, reference: str) -> HttpResponse:
     assert request.user.is_authenticated
     here = get_object_or_404(acts_at(request.user, Can.ACT_MONEY), slug=clinic)
-    booking = get_object_or_404(Booking.objects.visible_to(request.user), clinic=here, reference=reference)
+    seen = Booking.objects.visible_to(request.user)
+    # Who sees bills alone waives what is on one.
+    billed = Booking.objects.filter(bill__in=Bill.objects.visible_to(request.user))
+    booking = get_object_or_404((seen | billed).distinct(), clinic=here, reference=reference)
     try:
         reason = request.POST.get("reason", "")
         waived = waivers.waive_fee(booking_id=booking.pk, reason=reason, by=request.user)
@@ -34,7 +38,10 @@ def waive(request: Request, clinic: str, reference: str) -> HttpResponse:
     else:
         amount = money(waived.amount_cents)
         messages.success(request, _("The fee of %(amount)s is waived.") % {"amount": amount})
-    return see_other(reverse("desk_booking", args=[here.slug, booking.reference]))
+    bill = Bill.objects.visible_to(request.user).filter(booking=booking).first()
+    return see_other(
+        home_of(bill, request.user) if bill else reverse("desk_booking", args=[here.slug, reference])
+    )
 
 
 @desk_work.act

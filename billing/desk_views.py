@@ -68,7 +68,7 @@ def issue(request: Request, clinic: str, reference: str) -> HttpResponse:
     assert request.user.is_authenticated  # behind `login_required`
     here = get_object_or_404(acts_at(request.user, Can.ACT_MONEY), slug=clinic)
     booking = get_object_or_404(Booking.objects.visible_to(request.user), clinic=here, reference=reference)
-    return see_other(f"{_home_of(bills.keep_bill(booking.pk), request.user)}?pay=1")
+    return see_other(f"{home_of(bills.keep_bill(booking.pk), request.user)}?pay=1")
 
 
 class RefundForm(forms.Form):
@@ -127,7 +127,7 @@ def _refund_page(
         "key": request.POST.get("idempotency_key") or uuid.uuid4(),
         "limit_cents": desk_refunds.limit_cents(bill, by),
         "refundable_cents": desk_refunds.refundable_cents(bill),
-        "back": _home_of(bill, by),
+        "back": home_of(bill, by),
     }
     return render(request, "billing/desk_refund.html", context, status=status)
 
@@ -142,17 +142,17 @@ def _done(request: Request, bill: Bill, act: Callable[[], str]) -> HttpResponse:
         if wants_json(request):
             raise
         messages.error(request, str(refusal))
-        return see_other(_home_of(bill, user_of(request)))
+        return see_other(home_of(bill, user_of(request)))
     if wants_json(request):
         bill.refresh_from_db()
         return JsonResponse(
             {"sentence": sentence, "due_cents": bill.due_cents, "paid_cents": bill.paid_cents}
         )
     messages.success(request, sentence)
-    return see_other(_home_of(bill, user_of(request)))
+    return see_other(home_of(bill, user_of(request)))
 
 
-def _home_of(bill: Bill, by: User) -> str:
+def home_of(bill: Bill, by: User) -> str:
     if bill.booking and not may(by, Can.SEE_DESK, bill.clinic_id):
         return reverse("bill", args=[bill.pk])
     if bill.booking:

@@ -18,7 +18,7 @@ from billing import checkout, paylinks, payments
 from billing.gateway import Intent, PaymentProviderDown
 from billing.models import Bill, Payment
 from billing.paylinks import Opened
-from billing.views import is_token, wants_json
+from billing.views import is_token, logged_in, wants_json
 from clinic_booking import rows
 from clinic_booking.context import Request
 from scheduling.booking import database_now
@@ -71,7 +71,10 @@ def pay(request: Request, token: str) -> HttpResponse:
         return_url = request.build_absolute_uri(reverse("pay_link_status", args=[token]))
         with contextlib.suppress(PaymentProviderDown):
             intent = paylinks.pay(
-                bill_id=found.bill.pk, confirmation_token=confirmation, return_url=return_url
+                bill_id=found.bill.pk,
+                confirmation_token=confirmation,
+                return_url=return_url,
+                by=logged_in(request),
             )
     except BookingError as refusal:
         return _answer(request, token, "failed", str(refusal))

@@ -103,18 +103,21 @@ def last_sent(bill: Bill) -> Sent | None:
 
 
 @rows.all_rows()
-def pay(*, bill_id: int, confirmation_token: str, return_url: str) -> Intent | None:
-    """One attempt to pay what is due. Raises VisitOver, PaidAlready, BeingPaid, TooManyAttempts."""
+def pay(*, bill_id: int, confirmation_token: str, return_url: str, by: User | None = None) -> Intent | None:
+    """One attempt to pay what is due; `by` is the login, if any.
+
+    Raises VisitOver, PaidAlready, BeingPaid, TooManyAttempts.
+    """
     if booking_id := Bill.objects.values_list("booking", flat=True).get(pk=bill_id):
         # Kept also where it is then refused: the page that comes next shows what is due.
         bills.keep_bill(booking_id)
-    payment = _begin_attempt(bill_id)
+    payment = _begin_attempt(bill_id, by)
     if payment is None:
         return None
     return payments.submit(payment, confirmation_token=confirmation_token, return_url=return_url)
 
 
-def _begin_attempt(bill_id: int) -> Payment | None:
+def _begin_attempt(bill_id: int, by: User | None) -> Payment | None:
     """None when a payment by link is under way already."""
     with transaction.atomic(durable=True):
         bill, locked = bills.kept(bill_id)
@@ -137,6 +140,7 @@ def _begin_attempt(bill_id: int) -> Payment | None:
             payment = None
         payment = payment or _new(bill)
         change(payment, status=Status.SUBMITTING, attempt=payment.attempt + 1, failure_code="")
+        payments.note_payer(payment, clinic_id=bill.clinic_id, by=by)
         return payment
 
 

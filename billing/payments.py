@@ -27,7 +27,10 @@ from billing.locks import Overtaken, change, flag, is_ours, key, lock, outside, 
 from billing.models import Bill, Payment
 from billing.winning import is_over, record_charge, win
 from clinic_booking import rows
+from clinic_booking.events import publish
+from clinic_booking.models import User
 from patients.models import Patient
+from patients.proxies import acts
 from scheduling import booking as bookings
 from scheduling.errors import BookingError, ChangedMeanwhile, HoldExpired, WrongState
 from scheduling.models import Booking, Hold
@@ -55,12 +58,16 @@ class TooManyAttempts(BookingError):
 
 
 @rows.all_rows()
-def pay(*, hold: Hold, patient: Patient, confirmation_token: str, return_url: str) -> Intent | None:
+def pay(
+    *, hold: Hold, patient: Patient, confirmation_token: str, return_url: str, by: User | None = None
+) -> Intent | None:
     """One attempt to pay for a live hold. Returns the intent as last seen, for the browser's next step.
 
-    A second caller changes nothing while the first is submitting. Raises HoldExpired, TooManyAttempts.
+    `by` is the login. A second caller changes nothing while the first is submitting.
+
+    Raises HoldExpired, TooManyAttempts.
     """
-    payment = _begin_attempt(hold, patient)
+    payment = _begin_attempt(hold, patient, by)
     if payment is None:
         return None
     return submit(payment, confirmation_token=confirmation_token, return_url=return_url)
@@ -87,7 +94,15 @@ def submit(payment: Payment, *, confirmation_token: str, return_url: str) -> Int
     return finalize(payment.pk, intent=intent, attempt=payment.attempt)
 
 
-def _begin_attempt(hold: Hold, patient: Patient) -> Payment | None:
+def note_payer(payment: Payment, *, clinic_id: int, by: User | None) -> None:
+    """Who pays for whom, where it is somebody who acts for the patient. Joins the transaction of the attempt."""
+    subject = f"payment:{payment.pk}"
+    if acts.note(by=by, patient=payment.patient, subject=subject, what="payment", clinic_id=clinic_id):
+        data = {"payment": str(payment.pk), "bill": payment.bill_id, "patient": payment.patient_id}
+        publish("payment.acted_for", subject, data | {"by": by and by.pk}, clinic_id=clinic_id)
+
+
+def _begin_attempt(hold: Hold, patient: Patient, by: User | None) -> Payment | None:
     """None when the payment is under way already, or decided."""
     with transaction.atomic(durable=True):
         new = uuid.uuid4()
@@ -114,6 +129,7 @@ def _begin_attempt(hold: Hold, patient: Patient) -> Payment | None:
             raise TooManyAttempts
         attempt = payment.attempt + 1
         change(payment, status=Status.SUBMITTING, attempt=attempt, patient=patient, failure_code="")
+        note_payer(payment, clinic_id=hold.clinic_id, by=by)
         return payment
 
 

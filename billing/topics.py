@@ -36,6 +36,12 @@ declare("payment.disputed", "payment", DISPUTE, note="opened, changed or decided
 PAYMENT = {"payment": str, "booking": int | None, "bill": int | None, "amount_cents": int}
 declare("payment.succeeded", "payment", PAYMENT)
 declare("payment.failed", "payment", PAYMENT | {"reason": str}, note="`booking`: null where none was won")
+declare(
+    "payment.acted_for",
+    "payment",
+    {"payment": str, "bill": int | None, "patient": int, "by": int},
+    note="somebody who acts for the patient pays; `bill`: null for a time that is held",
+)
 declare("payment.refunded", "payment", PAYMENT | {"reason": str})
 
 CONTRACT = {"contract": int, "reference": str}

@@ -158,7 +158,13 @@ def known_patient(request: Request, hold: Hold, form: DetailsForm, who: WhoForm 
 def attempt(request: Request, hold: Hold, patient: Patient, token: str) -> Intent | None:
     return_url = request.build_absolute_uri(reverse("checkout_status", args=[hold.pk]))
     try:
-        return payments.pay(hold=hold, patient=patient, confirmation_token=token, return_url=return_url)
+        return payments.pay(
+            hold=hold,
+            patient=patient,
+            confirmation_token=token,
+            return_url=return_url,
+            by=logged_in(request),
+        )
     except PaymentProviderDown:
         return None
 

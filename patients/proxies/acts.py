@@ -163,11 +163,12 @@ def called(user: User) -> str:
     return user.get_full_name() or own or emails.address_of(user) or str(_("Somebody"))
 
 
-def note(*, by: User | None, patient: Patient, subject: str, what: str, clinic_id: int | None = None) -> None:
+def note(*, by: User | None, patient: Patient, subject: str, what: str, clinic_id: int | None = None) -> bool:
     """That somebody acted for the patient, if somebody did; with the rest of the caller's transaction."""
-    if by is not None and may_act(by, patient):
-        action = audit.Action.ACT_FOR
-        audit.record(action, subject, by=by, patient_id=patient.pk, clinic_id=clinic_id, fields=[what])
+    if by is None or not may_act(by, patient):
+        return False
+    action = audit.Action.ACT_FOR
+    return audit.record(action, subject, by=by, patient_id=patient.pk, clinic_id=clinic_id, fields=[what])
 
 
 def _tell(

@@ -20,8 +20,8 @@ KNOWN = {name: columns for section in SECTIONS.values() for name, columns in sec
 
 
 def test_every_address_is_in_the_table():
-    """Add a line to the section it belongs to in tests/access/table.py: its name, what each of the twelve visitors gets
-    by GET, and by POST. Run this file: it prints what they get now; make sure that this is what should be."""
+    """Add a line to the section it belongs to in tests/access/table.py: its name, what each of the fourteen visitors
+    gets by GET, and by POST. Run this file: it prints what they get now; make sure that this is what should be."""
     addresses = set(trying.addresses())
     missing, gone = addresses - set(KNOWN) - PROBES, set(KNOWN) - addresses
     assert not missing, f"no line in tests/access/table.py for: {', '.join(sorted(missing))}"
@@ -38,7 +38,7 @@ def test_visitors_get_what_the_table_says(section, monkeypatch):
             continue
         found = [trying.row(world, name, addresses[name], method) for method in ("get", "post")]
         if found != said:
-            gap = [f"{row[:4]} {row[4:9]} {row[9]} {row[10:]}" for row in found]
+            gap = [f"{row[:4]} {row[4:6]} {row[6:11]} {row[11]} {row[12:]}" for row in found]
             wrong.append(f"{name:28} {gap[0]}   {gap[1]}")
     assert not wrong, "what they get:\n" + "\n".join(wrong)
 

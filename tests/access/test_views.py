@@ -35,6 +35,7 @@ ALLOWED = {
     ("scheduling.claims", "Patient"): "the login's own",
     ("scheduling.desk_details", "Booking"): "of the clinic that was checked",
     ("scheduling.desk_identity", "Patient"): "known at the clinic that was checked",
+    ("billing.desk_fees", "Booking"): "with a bill that was found through `visible_to`",
     ("billing.contract_views", "Contract"): "of the clinic that `at_desk` has checked",
     ("billing.contract_views", "Bill"): "a prefetch: of the contract's instalments",
     ("billing.views", "Hold"): "by the secret of the browser's session",

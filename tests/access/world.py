@@ -13,10 +13,12 @@ from billing import bills
 from billing.models import ContractLine, CreditNote, Payment
 from clinic_booking.events import publish
 from clinic_booking.models import Notification
-from patients.models import BrokenGlass
+from patients.models import BrokenGlass, Proxy
+from patients.proxies import acts
 from scheduling import walk_ins
 from scheduling.models import ChangePlan, DeskNote, WaitlistOffer
 from tests import factories
+from tests.proxies.given import given
 
 # In the order of the columns of the table.
 VISITORS = [
@@ -24,6 +26,8 @@ VISITORS = [
     "guest",  # no login; this browser was given the visit and holds a time
     "patient",
     "other",  # another patient
+    "carer",  # acts for the patient, has no record of their own
+    "former",  # acted for the patient, no longer
     "receptionist",
     "nurse",
     "doctor",
@@ -64,6 +68,10 @@ class World:
         users["elsewhere"] = factories.MembershipFactory(clinic__slug="there").user
         users["privacy"] = factories.UserFactory(office="privacy_officer")
         users["admin"] = factories.UserFactory(office="system_admin", is_staff=True)
+        users["carer"] = given(self.patient, relation="caregiver").user
+        ended = given(self.patient, relation="sibling")
+        acts.end(proxy=ended, reason=Proxy.End.BY_PATIENT, by=self.patient.user)
+        users["former"] = ended.user
         return users | {"patient": self.patient.user, "other": factories.PatientFactory(with_login=True).user}
 
     def _visits(self):

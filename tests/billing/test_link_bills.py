@@ -20,6 +20,7 @@ from billing import (
 )
 from billing.gateway import gateway
 from billing.models import Bill, Payment
+from clinic_booking.models import AuditEvent, Event
 from scheduling import booking as bookings
 from scheduling import consistency as checks
 from scheduling.booking import database_now
@@ -27,6 +28,7 @@ from scheduling.models import Booking
 from tests import factories
 from tests.billing.courses import make_draft
 from tests.billing.steps import answer, cancel, run_jobs
+from tests.proxies.given import given
 from tests.race import together
 
 pytestmark = pytest.mark.django_db
@@ -253,3 +255,29 @@ def test_reconciler_compares_the_ledger_with_the_provider(bill, pay, engine):
     assert all(finding.is_fixed for finding in found)
     assert (now(bill).due_cents, kept(engine)) == (1500, 5000)
     assert reconcile.reconcile(since=payments.dt.timedelta(hours=2), fix=False) == []
+
+
+def test_who_pays_for_whom_is_written_down(client, bill, engine, clinic):
+    carer = given(bill.patient, relation="caregiver").user
+    link = paylinks.path(bill, database_now() + paylinks.VALID)
+    sent = {"confirmation_token": engine.confirmation_token()}
+    client.force_login(carer)
+    assert client.post(f"{link}payment/", sent, headers=JSON).json()["status"] == "paid"
+    payment = Payment.objects.get()
+    row = AuditEvent.objects.get(action="act_for", subject=f"payment:{payment.pk}")
+    assert (row.actor_id, row.patient_id, row.clinic_id) == (carer.pk, bill.patient_id, clinic.pk)
+    said = Event.objects.get(topic="payment.acted_for").data
+    assert said == {
+        "payment": str(payment.pk),
+        "bill": bill.pk,
+        "patient": bill.patient_id,
+        "by": carer.pk,
+    }
+
+
+def test_whoever_has_the_link_pays_for_nobody(client, bill, engine, other_patient):
+    link = paylinks.path(bill, database_now() + paylinks.VALID)
+    client.force_login(other_patient.user)
+    client.post(f"{link}payment/", {"confirmation_token": engine.confirmation_token()}, headers=JSON)
+    assert Payment.objects.get().status == "paid"
+    assert not AuditEvent.objects.filter(action="act_for").exists()
