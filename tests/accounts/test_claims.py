@@ -4,11 +4,13 @@ import json
 
 import pytest
 from django.core import mail
+from django.db import connection
 from django.test import Client
 
 from clinic_booking.accounts import emails, step_up
 from clinic_booking.models import AuditEvent
 from patients import claims
+from patients.models import Patient
 from scheduling.models import Booking
 from tests import factories
 from tests.accounts.conftest import code_in
@@ -122,3 +124,10 @@ def test_records_of_other_addresses_cannot_be_claimed(client, visit, guest):
     assert client.post(f"/me/records/{guest.uuid}/claim/").status_code == 404
     assert Client().post(f"/me/records/{guest.uuid}/claim/").status_code == 302
     assert client.get(f"/bookings/{visit.reference}/account/").status_code == 404
+
+
+def test_records_of_an_address_are_found_by_an_index(db):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        found = Patient.objects.filter(email__iexact="Nurul@Example.com")
+        assert "patient_email_upper" in found.explain()
