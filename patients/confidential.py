@@ -16,10 +16,10 @@ from clinic_booking.audit.openings import LEAST_REASON, MOST_REASON, Opening
 from clinic_booking.errors import NamedError, NotAllowed
 from clinic_booking.events import publish
 from clinic_booking.models import ClockTimestamp, User
-from clinic_booking.roles import Can, may, roles_of
+from clinic_booking.roles import Can, may
 from patients import glass
 from patients.access import own
-from patients.models import BrokenGlass, Patient, PatientClinic
+from patients.models import BrokenGlass, Patient
 
 Code = Patient.Confidentiality
 STAFF = User.objects.filter(~Q(office="") | Q(memberships__isnull=False))
@@ -103,18 +103,15 @@ def _open_to(user: User, patients: Iterable[int]) -> set[int]:
 def _ask(request: HttpRequest, opening: Opening, uuid: object, name: str) -> HttpResponse:
     from patients.confidential_forms import OpenForm
 
-    form = OpenForm(initial={"next": openings.way_back(request)})
+    form = OpenForm(initial={"next": openings.way_back(request), "clinic": opening.clinic})
     context: dict[str, object] = {"nav": "desk", "form": form, "uuid": uuid, "name": name}
     return openings.ask(request, NeedsReason(), "patients/confidential_ask.html", context)
 
 
-def open_record(*, patient: Patient, reason: str, by: User) -> BrokenGlass:
-    """For an hour. Raises NotAllowed, ShortReason, OwnRecord."""
+def open_record(*, patient: Patient, reason: str, by: User, clinic: str = "") -> BrokenGlass:
+    """For an hour, at work at the clinic of this slug. Raises NotAllowed, ShortReason, OwnRecord."""
     _not_own(patient, by)
-    known = set(PatientClinic.objects.filter(patient=patient).values_list("clinic_id", flat=True))
-    roles = roles_of(by)
-    clinic_id = next((pk for pk in roles if pk in known), next(iter(roles), None))
-    if clinic_id is None:
+    if (clinic_id := openings.clinic_of(clinic, by)) is None:
         raise NotAllowed
     kind = BrokenGlass.Kind.CONFIDENTIAL
     return glass.open_for_an_hour(patient=patient, clinic_id=clinic_id, reason=reason, by=by, kind=kind)

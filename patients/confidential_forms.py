@@ -17,6 +17,7 @@ class _WithReason(forms.Form):
 
 class OpenForm(_WithReason):
     next = forms.CharField(required=False, max_length=2000, widget=forms.HiddenInput)
+    clinic = forms.CharField(required=False, max_length=60, widget=forms.HiddenInput)
 
 
 class MarkForm(_WithReason):

@@ -37,8 +37,9 @@ def opening(request: Request, patient: uuid.UUID) -> HttpResponse:
     found = get_object_or_404(known, uuid=patient)
     form = OpenForm(request.POST)
     if form.is_valid():
-        confidential.open_record(patient=found, reason=form.cleaned_data["reason"], by=user)
-        return redirect(step_up.safe_next(request, form.cleaned_data["next"], reverse("desk_home")))
+        given = form.cleaned_data
+        confidential.open_record(patient=found, reason=given["reason"], by=user, clinic=given["clinic"])
+        return redirect(step_up.safe_next(request, given["next"], reverse("desk_home")))
     context = {"nav": "desk", "base": "base.html", "form": form, "uuid": found.uuid, "name": found.name}
     return render(request, "patients/confidential_ask.html", context, status=422)
 

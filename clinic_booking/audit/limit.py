@@ -15,7 +15,6 @@ from clinic_booking.audit.openings import LEAST_REASON, MOST_REASON, Opening, Sh
 from clinic_booking.errors import NamedError
 from clinic_booking.events import publish
 from clinic_booking.models import AuditEvent, User
-from clinic_booking.roles import roles_of
 
 Action = AuditEvent.Action
 
@@ -61,12 +60,15 @@ def standing(user: User, *, these: frozenset[int] = frozenset(), more: int = 0) 
     return Standing(total, needed if new else 0, level)
 
 
-def go_on(*, now: Standing, reason: str, by: User) -> None:
-    """Raises ShortReason. Whoever calls has seen to the second factor where it is needed."""
+def go_on(*, now: Standing, reason: str, by: User, clinic: str = "") -> None:
+    """`clinic` is the slug of the page's, if it has one. Raises ShortReason.
+
+    Whoever calls has seen to the second factor where it is needed.
+    """
     reason = reason.strip()
     if not LEAST_REASON <= len(reason) <= MOST_REASON:
         raise ShortReason
-    clinic_id = next(iter(roles_of(by)), None)
+    clinic_id = openings.clinic_of(clinic, by)
     limit = settings.AUDIT_LOOKS_AN_HOUR if now.needed == 1 else settings.AUDIT_LOOKS_AN_HOUR_HARD
     with transaction.atomic(durable=True):
         audit.record(
@@ -89,10 +91,11 @@ def ask_who_opens_many(request: HttpRequest, opening: Opening) -> HttpResponse |
     now = standing(opening.user, these=opening.patients)
     if not now.is_asked:
         return None
-    return _ask(request, now, len(opening.patients))
+    return _ask(request, now, opening)
 
 
-def _ask(request: HttpRequest, now: Standing, more: int) -> HttpResponse:
-    form = WhyForm(initial={"next": openings.way_back(request), "more": more})
+def _ask(request: HttpRequest, now: Standing, opening: Opening) -> HttpResponse:
+    about = {"more": len(opening.patients), "clinic": opening.clinic}
+    form = WhyForm(initial=about | {"next": openings.way_back(request)})
     context: dict[str, object] = {"nav": "desk", "form": form, "standing": now}
     return openings.ask(request, TooManyRecords(), "audit/many_records.html", context)

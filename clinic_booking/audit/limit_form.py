@@ -15,4 +15,5 @@ class WhyForm(forms.Form):
         help_text=_("Without names. Read by the clinic manager and the privacy officer."),
     )
     next = forms.CharField(required=False, max_length=2000, widget=forms.HiddenInput)
+    clinic = forms.CharField(required=False, max_length=60, widget=forms.HiddenInput)
     more = forms.IntegerField(required=False, min_value=1, max_value=10**6, widget=forms.HiddenInput)

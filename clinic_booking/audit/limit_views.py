@@ -31,7 +31,8 @@ def many_records(request: Request) -> HttpResponse:
     if now.is_asked:
         if now.needed > 1 and not step_up.is_fresh(request):
             return step_up.ask(request)
-        limit.go_on(now=now, reason=form.cleaned_data["reason"], by=user)
+        given = form.cleaned_data
+        limit.go_on(now=now, reason=given["reason"], by=user, clinic=given["clinic"])
     return redirect(step_up.safe_next(request, form.cleaned_data["next"], reverse("desk_home")))
 
 

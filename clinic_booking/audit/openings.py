@@ -8,6 +8,7 @@ no more than a list does is marked `minimum`: the desk's day goes on by it.
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
@@ -87,6 +88,15 @@ def asked_first(request: HttpRequest, response: HttpResponse, seen: set[int]) ->
         is_office=bool(user.office) and request.path.startswith(OF_OFFICERS),
     )
     return next((said for each in _gates if (said := each(request, opening)) is not None), None)
+
+
+def clinic_of(slug: str, user: User) -> int | None:
+    """Where they are at work: the clinic of the page, or else the first of theirs."""
+    mine = roles_of(user)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT audit_clinic(%s)", [slug])
+        (here,) = cursor.fetchone()
+    return here if here in mine else next(iter(mine), None)
 
 
 def way_back(request: HttpRequest) -> str:

@@ -35,10 +35,11 @@ def record(clinic, visit):
 
 def open_it(desk, visit, page="/desk/", reason=REASON):
     address = reverse("confidential_opening", args=[visit.patient.uuid])
-    return desk.post(address, {"reason": reason, "next": page})
+    return desk.post(address, {"reason": reason, "next": page, "clinic": visit.clinic.slug})
 
 
 def test_is_opened_for_an_hour_with_a_reason(desk, clinic, visit, receptionist):
+    factories.MembershipFactory(user=receptionist, clinic__slug="another")
     page = record(clinic, visit)
     asked = desk.get(page)
     assert asked.status_code == 403
