@@ -14,7 +14,7 @@ from billing.models import ContractLine, CreditNote, Payment
 from clinic_booking.events import publish
 from clinic_booking.models import Notification
 from patients.models import BrokenGlass, Proxy
-from patients.proxies import acts
+from patients.proxies import acts, letters
 from scheduling import walk_ins
 from scheduling.models import ChangePlan, DeskNote, WaitlistOffer
 from tests import factories
@@ -148,9 +148,10 @@ class World:
             client.force_login(self.users[who])
         elif who == "guest":
             session = client.session
-            session.update(
-                {"bookings": [self.booking.reference], "owner": SECRET, "waiting": [self.entry.pk]}
-            )
+            # Given after somebody's acting had ended (scheduling/links.py).
+            ends = dict.fromkeys((self.booking.reference, str(self.entry.pk)), letters.ends(self.patient.pk))
+            given_keys = {"bookings": [self.booking.reference], "waiting": [self.entry.pk]}
+            session.update(given_keys | {"ends": ends, "owner": SECRET})
             session.save()
             client.cookies["session"] = session.session_key
 
