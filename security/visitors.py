@@ -48,8 +48,11 @@ def visitors(patient: Any) -> list[Visitor]:
     with transaction.atomic():
         keep_alive([world.hold.pk, world.offer.hold_id])
         leave_doors_unlocked()
-    for_all = [visitor(world, who, columns, at) for who, at in COLUMNS.items()]
-    return [*for_all, *(at_checkout(world, who) for who in COLUMNS)]
+    others = [visitor(world, who, columns, at) for who, at in COLUMNS.items()]
+    return [
+        *(at_checkout(world, who) for who in COLUMNS),
+        *others,
+    ]  # what the first can do the others need not
 
 
 def visitor(world: Any, who: str, columns: Mapping[str, list[str]], at: int) -> Visitor:
