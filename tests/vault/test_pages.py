@@ -12,6 +12,7 @@ from patients.rights import requests
 from scheduling import arrivals
 from scheduling.models import Membership, VisitTicket
 from tests import factories
+from tests.access import trying
 from tests.billing.steps import take
 from tests.vault.keys import number
 
@@ -207,6 +208,32 @@ def test_whole_number_needs_a_fresh_proof(desk, visit, on_file):
     answer = desk.post(number_page(visit, on_file), {"reason": "law"})
     assert answer.status_code == 302
     assert not AuditEvent.objects.filter(action="unmask").exists()
+
+
+def test_number_of_somebody_else_is_not_found(desk, visit, on_file, receptionist):
+    """Not of a patient whom the clinic does not know, nor under the name of one whom it knows."""
+    stranger = factories.PatientFactory()
+    theirs = vault.record(
+        patient_id=stranger.pk, number=parse("fin", OTHER), source=vault.Source.DESK, by=receptionist
+    )
+    slug = visit.clinic.slug
+    for patient in (stranger, visit.patient):
+        page = reverse("desk_identity_number", args=[slug, patient.uuid, theirs.pk])
+        assert desk.post(page, {"reason": "law"}).status_code == 404
+    assert not AuditEvent.objects.filter(action="unmask").exists()
+
+
+def test_desk_has_no_page_of_a_patient_whom_it_does_not_know(desk, visit):
+    stranger, found = factories.PatientFactory(), 0
+    for name, wanted in trying.addresses().items():
+        if wanted == {"clinic", "patient"}:
+            found += 1
+            for patient, status in ((stranger, {404}), (visit.patient, {200, 405})):
+                page = reverse(name, kwargs={"clinic": visit.clinic.slug, "patient": patient.uuid})
+                assert desk.get(page).status_code in status | {405}, name
+                if patient is stranger:
+                    assert desk.post(page, {"seen": "on"}).status_code == 404, name
+    assert found >= 3
 
 
 def test_too_many_are_refused(desk, visit, on_file, settings):
