@@ -228,7 +228,7 @@ def secret_pages(world: Any, who: str) -> Iterator[str]:
         said = {
             "p": family(world),
             "r": "caregiver",
-            "e": world.patient.user.email.lower(),
+            "e": proofs._digest(world.patient.user.email),
             "n": secrets.token_hex(16),
         }
         yield reverse("people_invitation", args=[signing.dumps(said, salt=proofs.SALT)])
