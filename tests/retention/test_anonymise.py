@@ -22,6 +22,7 @@ from clinic_booking.retention.rules import BadRule, NothingChanged, change_rule,
 from clinic_booking.retention.run import digest, run
 from patients.models import Patient
 from patients.retention import holds
+from patients.retention.erase import anonymise
 from scheduling.models import Booking, Hold, WaitlistEntry
 from tests import factories
 from tests.retention.lives import bill, days_ago, dump, old_hold, old_wait, secrets_of, someone, visit
@@ -164,6 +165,14 @@ def test_what_ran_out_of_a_held_patient_waits(patient):
         outcome = found[data_class, subject]
         assert (outcome.due, outcome.blocked, outcome.left) == (0, 1, 0)
     assert Hold.objects.count() == WaitlistEntry.objects.count() == 1
+
+
+def test_who_is_held_is_passed_over_also_when_named():
+    """As a replay of the list of deletions names people."""
+    held, free = someone(1), someone(2)
+    holds.preserve(held, "Refused", timezone.now() + dt.timedelta(days=30))
+    assert anonymise([held.pk, free.pk])["patients.Patient"] == 1
+    assert (is_anonymous(held), is_anonymous(free)) == (False, True)
 
 
 def test_hold_that_became_a_booking_stays(patient):
