@@ -156,7 +156,7 @@ def faults(served: Served) -> Iterator[Finding]:
 
 def reason_for(finding: Finding, known: dict[str, list[dict[str, Any]]]) -> str:
     for entry in known.get(finding["tool"], []):
-        if all(re.search(entry[key], finding[key]) for key in entry if key != "reason"):
+        if all(re.search(entry[key], finding.get(key, "")) for key in entry if key != "reason"):
             return str(entry["reason"])
     return ""
 

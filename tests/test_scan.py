@@ -84,7 +84,7 @@ def test_it_ends_badly_for_what_nobody_has_explained(tmp_path, monkeypatch, open
     assert scan.report(**known) == 0
     stranger = {
         "found": {**known["found"][0], "category": "SQL Injection"},
-        "left": scan.missed("sqlmap", "patient", "x", ""),
+        "left": scan.missed("wapiti", "patient", "exec", ""),
     }
     known[open_one].append(stranger[open_one])
     assert scan.report(**known) == 1
