@@ -265,7 +265,7 @@ def test_admin_lists(admin, paid, engine, model):
     assert admin.get(f"/admin/billing/{model}/add/").status_code == 403
 
 
-def test_admin_shows_a_payment(admin, paid):
+def test_admin_shows_a_payment(paid, admin):
     assert admin.get(f"/admin/billing/payment/{paid.pk}/change/").status_code == 200
     assert admin.post(f"/admin/billing/payment/{paid.pk}/change/", {"status": "refunded"}).status_code == 403
 
