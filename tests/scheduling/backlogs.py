@@ -37,7 +37,10 @@ def make(seed):
     patients = factories.PatientFactory.create_batch(3)
     for slot in Slot.objects.all():
         if chance.random() < 0.15:
-            factories.book([slot], patient=chance.choice(patients), service=services[0])
+            elsewhere = Booking.objects.filter(starts_at__lt=slot.ends_at, ends_at__gt=slot.starts_at)
+            away = set(elsewhere.values_list("patient", flat=True))
+            patient = chance.choice([each for each in patients if each.pk not in away])
+            factories.book([slot], patient=patient, service=services[0])
             patients.append(factories.PatientFactory())
     for _ in range(chance.randint(4, 6)):
         _request(chance, services, doctors, patients)
