@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy as _
 
 from clinic_booking import rows
 from clinic_booking.models import ClockTimestamp
-from patients.models import Patient
 from patients.proxies import letters
 from scheduling.errors import BookingError
 from scheduling.models import Booking, WaitlistEntry, WaitlistOffer
@@ -23,6 +22,7 @@ from scheduling.models import Booking, WaitlistEntry, WaitlistOffer
 SALT = "visit-link"
 ANSWER_SALT = "visit-answer"
 ANSWER_LASTS = dt.timedelta(days=35)  # the earliest reminder comes 30 days before
+LINK_LASTS = dt.timedelta(days=30)  # after the visit; who needs it later logs in, or asks the clinic
 MOST_KEPT = 50
 KEPT: dict[str, tuple[Any, str, str]] = {
     "bookings": (Booking, "reference", "patient"),
@@ -36,6 +36,11 @@ class LinkOver(BookingError):
         "This link opens nothing any more: who may act for the patient has changed since it was sent. Please log in, "
         "or call the clinic."
     )
+
+
+class LinkTooOld(BookingError):
+    status = 410
+    sentence = _("This link is of a visit that is long over. Please log in to see it, or call the clinic.")
 
 
 def booking_url(booking: Booking) -> str:
@@ -59,10 +64,10 @@ def answer_url(booking: Booking) -> str:
 
 
 def opens_answer(key: str, reference: str) -> bool:
-    patient = _patient(reference=reference)
-    if patient is None or letters.reach_former(patient):
+    booking = _booking(reference)
+    if booking is None or letters.reach_former(booking.patient):
         return False
-    signer = signing.TimestampSigner(salt=salt(ANSWER_SALT, letters.ends(patient.pk)))
+    signer = signing.TimestampSigner(salt=salt(ANSWER_SALT, letters.ends(booking.patient_id)))
     try:
         return signer.unsign(f"{reference}:{key}", max_age=ANSWER_LASTS) == reference
     except signing.BadSignature:
@@ -70,17 +75,19 @@ def opens_answer(key: str, reference: str) -> bool:
 
 
 def opens(key: str, reference: str) -> bool:
-    patient = _patient(reference=reference)
-    if patient is None or letters.reach_former(patient):
+    booking = _booking(reference)
+    if booking is None or booking.is_long_over or letters.reach_former(booking.patient):
         return False
-    return _is_signed(key, reference, salt(SALT, letters.ends(patient.pk)))
+    return _is_signed(key, reference, salt(SALT, letters.ends(booking.patient_id)))
 
 
-def has_opened(key: str, reference: str) -> bool:
-    """It did once."""
-    patient = _patient(reference=reference)
-    times = range(letters.ends(patient.pk) + 1) if patient else ()
-    return any(_is_signed(key, reference, salt(SALT, each)) for each in times)
+def refusal(key: str, reference: str) -> type[BookingError] | None:
+    """Why a link that once opened the visit does so no more; None for what was no such link."""
+    booking = _booking(reference)
+    times = range(letters.ends(booking.patient_id) + 1) if booking else ()
+    if booking is None or not any(_is_signed(key, reference, salt(SALT, each)) for each in times):
+        return None
+    return LinkTooOld if booking.is_long_over else LinkOver
 
 
 def salt(name: str, ends: int) -> str:
@@ -98,10 +105,10 @@ def _is_signed(key: str, what: str, by: str) -> bool:
         return False
 
 
-@rows.all_rows()  # nothing of them is shown before the key was checked
-def _patient(**which: Any) -> Patient | None:
-    found = Booking.objects.select_related("patient__user").filter(**which).first()
-    return found.patient if found else None
+@rows.all_rows()  # nothing of it is shown before the key was checked
+def _booking(reference: str) -> Any:
+    found = Booking.objects.select_related("patient__user").filter(reference=reference)
+    return found.annotate(is_long_over=Q(ends_at__lt=ClockTimestamp() - LINK_LASTS)).first()
 
 
 # -- What a browser was given --------------------------------------------------------------------

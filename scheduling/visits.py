@@ -34,7 +34,7 @@ def find(request: HttpRequest, reference: str) -> Booking:
     visible = Booking.objects.visible_to(request.user, references=links.kept(request, "bookings"))
     found = visible.select_related(*stops.RELATED).filter(reference=reference).first()
     if found is None:
-        raise links.LinkOver if links.has_opened(request.GET.get("key", ""), reference) else Http404
+        raise links.refusal(request.GET.get("key", ""), reference) or Http404
     return found
 
 

@@ -320,6 +320,16 @@ def test_link_from_the_mail_opens_the_visit(client, booking):
     assert client.get(first.headers["location"]).status_code == 200
 
 
+@pytest.mark.parametrize(("days", "status"), [(29, 302), (31, 410)])
+def test_link_of_a_visit_long_over_opens_nothing(client, days, status):
+    begins = dt.datetime.now(dt.UTC) - dt.timedelta(days)
+    visit = factories.BookingFactory(starts_at=begins, ends_at=begins + dt.timedelta(minutes=20))
+    response = client.get(links.booking_url(visit))
+    assert response.status_code == status
+    if status == 410:
+        assert "long over" in response.content.decode()
+
+
 def test_link_of_another_visit_opens_nothing(client, booking, slots):
     other = factories.book(slots[1:2])
     key = links.booking_url(other).partition("key=")[2]
