@@ -37,7 +37,10 @@ class ContactForm(forms.Form):
         max_length=30,
         widget=forms.TextInput(attrs={"autocomplete": "tel", "type": "tel", "inputmode": "tel"}),
         help_text=_("For example 9123 4567. Numbers abroad start with +."),
-        error_messages={"required": _("Please enter a phone number.")},
+        error_messages={
+            "required": _("Please enter a phone number."),
+            "max_length": _("Please enter a phone number such as 9123 4567."),
+        },
     )
     consent = forms.BooleanField(
         label=AGREES,

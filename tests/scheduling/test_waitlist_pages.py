@@ -6,6 +6,7 @@ import pytest
 from django.core import signing
 from django.urls import reverse
 
+from patients.forms import ContactForm
 from patients.models import Consent, Patient
 from patients.rights.notices import SHIPPED
 from scheduling import waitlist_offers
@@ -282,3 +283,10 @@ def test_patient_who_has_become_busy_is_told(me, offer, known, slots):
 
 def test_entry_shows_its_offer(me, offer):
     assert f"/waitlist/offers/{offer.pk}/" in text(me.get(f"/waitlist/{offer.entry_id}/"))
+
+
+@pytest.mark.parametrize("phone", ["0606060606 AND 85=85 AND 61=61", "0606060606 AND 85=851 AND 61=61"])
+def test_no_number_is_told_the_same_however_long(phone):
+    """A scanner takes two sentences for the answers of a database."""
+    form = ContactForm({"name": "Siti", "email": "siti@example.com", "phone": phone, "consent": "on"})
+    assert form.errors == {"phone": ["Please enter a phone number such as 9123 4567."]}
